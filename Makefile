@@ -1,0 +1,60 @@
+# Two commands matter: `make replicate` and `make test`. Both start from nothing and may be repeated.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+ifneq ($(words $(CURDIR)),1)
+  $(error Makefile: folder: given $(CURDIR); accepted: a path without spaces, since Snakemake does not quote its python)
+endif
+
+PYTHON ?= python3
+CORES ?= all
+
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+# Snakemake's scripts, papermill and its kernel are looked up on PATH.
+IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+
+.PHONY: help install replicate test lint format lock
+
+help: ## Show this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+install: $(INSTALLED) ## Make .venv with the exact versions of requirements.lock
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else \
+	  "Makefile: PYTHON: given $(PYTHON) %d.%d; accepted: 3.11 or newer" % v[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --requirement requirements.lock
+	$(VENV)/bin/python -m pip install --no-deps --editable .
+	touch $@
+
+replicate: install ## Install, then run everything: cases to report (CORES=all)
+	$(IN_VENV) snakemake --cores $(CORES)
+
+test: install ## Install, then run the tests
+	$(IN_VENV) python -m pytest
+
+lint: install ## Check the workflow and the code; change nothing
+	$(IN_VENV) snakemake --lint
+	$(IN_VENV) snakefmt --check Snakefile workflow
+	$(IN_VENV) ruff check
+	$(IN_VENV) ruff format --check
+
+format: install ## Bring workflow and code into the form that lint accepts
+	$(IN_VENV) snakefmt Snakefile workflow
+	$(IN_VENV) ruff check --fix
+	$(IN_VENV) ruff format
+
+# Not after `install`: that would put back the versions that are to be replaced.
+lock: ## Write what .venv holds into requirements.lock and environment.yml
+	{ echo '# Made by `make lock`: pip freeze, without the project, without local versions (+cpu). Do not edit.'; \
+	  $(VENV)/bin/python -m pip freeze --all --exclude pip --exclude wheel --exclude chainofsteps \
+	  | sed -E 's/\+[a-z0-9.]+$$//' | LC_ALL=C sort -f; } > requirements.lock.part
+	mv requirements.lock.part requirements.lock
+	{ printf '%s\n' '# Made by `make lock` from requirements.lock. Do not edit.' 'name: chainofsteps' 'channels:' \
+	    '  - conda-forge' '  - nodefaults' 'dependencies:' '  - python=3.11' '  - pip' '  - pip:'; \
+	  sed -n '/^[^#]/s/^/      - /p' requirements.lock; } > environment.yml

@@ -1,0 +1,30 @@
+"""Task families with known answers: draw, render, solve, read back, score."""
+
+from chainofsteps.worlds.base import (
+    FRAMES,
+    Case,
+    case_from_json,
+    control_plans,
+    draw_case,
+    families,
+    family,
+    score,
+)
+from chainofsteps.worlds.grid import ABSENT, GLYPHS, GRID, SIZE, STATES_PER_KIND, Reading
+
+__all__ = [
+    "ABSENT",
+    "FRAMES",
+    "GLYPHS",
+    "GRID",
+    "SIZE",
+    "STATES_PER_KIND",
+    "Case",
+    "Reading",
+    "case_from_json",
+    "control_plans",
+    "draw_case",
+    "families",
+    "family",
+    "score",
+]

@@ -1,0 +1,270 @@
+"""Refuse a model folder before any work. No torch here: a Snakefile asks these questions while it is parsed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from chainofsteps.refusal import Refused
+
+MANIFEST = "SHA256SUMS"
+PIPELINE = "WanImageToVideoPipeline"
+NETWORKS = ("transformer", "transformer_2")
+WEIGHTED = (*NETWORKS, "vae", "text_encoder", "image_encoder")
+NEEDED = ("scheduler", "text_encoder", "tokenizer", "vae")
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+CONFIG_NAMES = {
+    "scheduler": "scheduler_config.json",
+    "tokenizer": "tokenizer_config.json",
+    "image_processor": "preprocessor_config.json",
+}
+
+# The defaults of AutoencoderKLWan and WanTransformer3DModel: older folders do not write these fields.
+TEMPORAL_FACTOR = 4
+SPATIAL_FACTOR = 8
+PATCH_SIZE = (1, 2, 2)
+
+
+def check_folder(folder: str | Path, hashes: dict[str, str] | None = None) -> None:
+    """Refuse a folder that is not a whole, safe diffusers Wan image-to-video pipeline.
+
+    Only headers are read, except where `hashes` asks for whole files.
+
+    Parameters
+    ----------
+    folder : path
+        A folder in diffusers layout, with ``model_index.json``.
+    hashes : dict, optional
+        sha256 (hexadecimal) by path relative to `folder`, as `hash_folder` gives: finds swapped and edited files.
+
+    Raises
+    ------
+    Refused
+        No such folder; ``model_index.json`` missing, unreadable or of another pipeline; a part missing; a part without
+        safetensors weights; a pickle anywhere; a safetensors file cut short; a file whose sha256 differs.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise Refused(folder, "model folder", "no such folder", "a diffusers folder with model_index.json")
+    _refuse_pickles(folder)
+    for part in _named_parts(folder):
+        _check_part(folder, part)
+    for name, accepted in sorted((hashes or {}).items()):
+        _check_hash(folder, name, accepted)
+
+
+def check_fit(folder: str | Path, frames: int, height: int, width: int) -> None:
+    """Refuse a video shape that the model in `folder` cannot take.
+
+    Parameters
+    ----------
+    folder : path
+        A folder that `check_folder` accepts.
+    frames, height, width : int
+        Video frames and pixels.
+
+    Raises
+    ------
+    Refused
+        See `refuse_shape`; also where a config is unreadable.
+    """
+    folder = Path(folder)
+    parts = _named_parts(folder)
+    vae = _read_json(folder / "vae" / "config.json")
+    network = _read_json(folder / next(part for part in NETWORKS if part in parts) / "config.json")
+    refuse_shape(
+        folder,
+        temporal_factor=vae.get("scale_factor_temporal", TEMPORAL_FACTOR),
+        spatial_factor=vae.get("scale_factor_spatial", SPATIAL_FACTOR),
+        patch_size=network.get("patch_size", PATCH_SIZE),
+        frames=frames,
+        height=height,
+        width=width,
+    )
+
+
+def refuse_shape(
+    where: object,
+    *,
+    temporal_factor: int,
+    spatial_factor: int,
+    patch_size: tuple[int, int, int],
+    frames: int,
+    height: int,
+    width: int,
+) -> None:
+    """Refuse a video shape that a VAE and a patch size cannot hold; the pipeline itself would round it in silence.
+
+    Parameters
+    ----------
+    where : object
+        Named in the message: the model.
+    temporal_factor, spatial_factor : int
+        Video frames a latent frame (after the first), pixels a latent cell.
+    patch_size : tuple of int
+        Latent (frames, rows, columns) a token.
+    frames, height, width : int
+        Video frames and pixels.
+
+    Raises
+    ------
+    Refused
+        ``frames`` is not 1 plus a multiple of the temporal factor, or a side is not a multiple of spatial factor times
+        patch.
+    """
+    if not _whole(frames) or frames < 1 or (frames - 1) % temporal_factor:
+        raise Refused(where, "frames", frames, f"1 + a multiple of {temporal_factor}")
+    for field, size, patch in (("height", height, patch_size[1]), ("width", width, patch_size[2])):
+        multiple = spatial_factor * patch
+        if not _whole(size) or size < 1 or size % multiple:
+            raise Refused(where, field, size, f"a multiple of {multiple}")
+
+
+def hash_folder(folder: str | Path) -> dict[str, str]:
+    """sha256 of every file in a folder.
+
+    Parameters
+    ----------
+    folder : path
+        Any folder.
+
+    Returns
+    -------
+    dict
+        Hexadecimal sha256 by posix path relative to `folder`, sorted by path.
+    """
+    folder = Path(folder)
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return {name: _sha256(folder / name) for name in names}
+
+
+def _whole(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_json(path: Path) -> dict:
+    if not path.is_file():
+        raise Refused(path, "file", "missing", "a JSON file")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Refused(path, "content", error, "a JSON object") from None
+    if not isinstance(content, dict):
+        raise Refused(path, "content", type(content).__name__, "a JSON object")
+    return content
+
+
+def _refuse_pickles(folder: Path) -> None:
+    # A pickle runs code when it is loaded, wherever in the folder it lies.
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in PICKLES:
+            raise Refused(path, "weight format", f"*{path.suffix}", "*.safetensors")
+
+
+def _named_parts(folder: Path) -> list[str]:
+    """Parts that ``model_index.json`` names: ``name: [library, class]``, where ``[null, null]`` is an absent part."""
+    index_path = folder / "model_index.json"
+    index = _read_json(index_path)
+    if index.get("_class_name") != PIPELINE:
+        raise Refused(index_path, "_class_name", index.get("_class_name"), PIPELINE)
+    parts = [name for name, value in index.items() if isinstance(value, list) and all(value)]
+    for name in NEEDED:
+        if name not in parts:
+            raise Refused(index_path, name, "not named", "[library, class]")
+    if not any(name in parts for name in NETWORKS):
+        raise Refused(index_path, "transformer", "not named", f"[library, class] for one of {', '.join(NETWORKS)}")
+    return parts
+
+
+def _check_part(folder: Path, part: str) -> None:
+    if not (folder / part).is_dir():
+        raise Refused(folder / part, "part", "missing", "the folder that model_index.json names")
+    _read_json(folder / part / CONFIG_NAMES.get(part, "config.json"))
+    if part not in WEIGHTED:
+        return
+    shards = {
+        shard
+        for index in sorted((folder / part).glob("*.safetensors.index.json"))
+        for shard in _read_json(index).get("weight_map", {}).values()
+    }
+    weights = sorted({path.name for path in (folder / part).glob("*.safetensors")} | shards)
+    if not weights:
+        raise Refused(folder / part, "weights", "no *.safetensors", "at least one *.safetensors file")
+    for name in weights:
+        _check_safetensors(folder / part / name)
+
+
+def _check_safetensors(path: Path) -> None:
+    """Compare a file's size with what its header promises.
+
+    Format: 8 bytes little-endian header length, a JSON header with ``data_offsets`` a tensor, the data
+    (https://github.com/huggingface/safetensors#format).
+    """
+    if not path.is_file():
+        raise Refused(path, "weights", "missing", "the shard that the index names")
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header_size = int.from_bytes(file.read(8), "little")
+        if size < 8 or header_size > size - 8:
+            raise Refused(path, "size", f"{size} bytes, cut inside the header", "a whole safetensors file")
+        try:
+            header = json.loads(file.read(header_size))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        except (ValueError, AttributeError, KeyError, IndexError, TypeError):
+            raise Refused(path, "header", "unreadable", "a safetensors header") from None
+    promised = 8 + header_size + max(ends, default=0)
+    if size != promised:
+        raise Refused(path, "size", f"{size} bytes", f"{promised} bytes, as its header says")
+
+
+def _check_hash(folder: Path, name: str, accepted: str) -> None:
+    path = folder / name
+    if not path.is_file():
+        raise Refused(path, "file", "missing", f"sha256 {accepted}")
+    given = _sha256(path)
+    if given != accepted:
+        raise Refused(path, "sha256", given, accepted)
+
+
+def read_manifest(folder: str | Path, revision: str) -> dict[str, str]:
+    """Hashes that a shipped model states for its own files, held against the revision that the configuration pins.
+
+    Parameters
+    ----------
+    folder : path
+        Holds ``SHA256SUMS``, in the format of ``sha256sum``.
+    revision : str
+        sha256 of that file.
+
+    Returns
+    -------
+    dict
+        sha256 by path relative to `folder`, for `check_folder`.
+
+    Raises
+    ------
+    Refused
+        No manifest, another revision, or a line that is none.
+    """
+    path = Path(folder) / MANIFEST
+    if not path.is_file():
+        raise Refused(path, "file", "missing", "the hashes of the model's files")
+    _check_hash(Path(folder), MANIFEST, revision)
+    lines = [line.split("  ", 1) for line in path.read_text().splitlines()]
+    if any(len(line) != 2 or len(line[0]) != 64 for line in lines):
+        raise Refused(path, "line", "not 'sha256  path'", "the output of sha256sum")
+    return {name: digest for digest, name in lines}
+
+
+def write_manifest(folder: str | Path) -> str:
+    """Write ``SHA256SUMS`` for all files of a model folder; returns its own sha256, the model's revision."""
+    path = Path(folder) / MANIFEST
+    path.unlink(missing_ok=True)
+    path.write_text("".join(f"{digest}  {name}\n" for name, digest in hash_folder(folder).items()))
+    return _sha256(path)

@@ -1,0 +1,60 @@
+"""Load a diffusers Wan image-to-video pipeline from a folder, never from the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from diffusers import WanImageToVideoPipeline
+
+from chainofsteps.models.check import check_folder
+
+Form = Literal["single", "two_networks", "ti2v"]
+
+
+def load_pipeline(
+    folder: str | Path, dtype: torch.dtype = torch.float32, hashes: dict[str, str] | None = None
+) -> WanImageToVideoPipeline:
+    """Load a pipeline from safetensors, after `check_folder`.
+
+    Parameters
+    ----------
+    folder : path
+        A folder in diffusers layout.
+    dtype : torch.dtype
+        Of every part but the VAE, which stays in float32 (as the Wan model cards load it).
+    hashes : dict, optional
+        See `check_folder`.
+
+    Returns
+    -------
+    WanImageToVideoPipeline
+        On the CPU, in evaluation mode.
+
+    Raises
+    ------
+    Refused
+        See `check_folder`.
+    """
+    check_folder(folder, hashes)
+    return WanImageToVideoPipeline.from_pretrained(
+        str(folder),
+        dtype={"default": dtype, "vae": torch.float32},
+        local_files_only=True,
+        use_safetensors=True,
+    )
+
+
+def pipeline_form(pipe: WanImageToVideoPipeline) -> Form:
+    """Which of the Wan image-to-video forms a pipeline has.
+
+    Returns
+    -------
+    str
+        ``"ti2v"``: the first latent frame is given, one timestep a token (Wan2.2-TI2V-5B);
+        ``"two_networks"``: one for high noise, one for low (Wan2.2-A14B); ``"single"``: one network (Wan2.1).
+    """
+    if pipe.config.expand_timesteps:
+        return "ti2v"
+    return "two_networks" if pipe.config.boundary_ratio is not None else "single"

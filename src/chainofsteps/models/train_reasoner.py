@@ -1,0 +1,251 @@
+"""Train the mini reasoner's transformer by flow matching, with a noise level for each latent frame.
+
+Because levels differ between frames in training, the same weights can be sampled jointly (all frames share a level) and
+frame by frame (earlier frames clean, later ones pure noise).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from safetensors.torch import load_file, save_file
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from tqdm import tqdm
+
+from chainofsteps import worlds
+from chainofsteps.models.mini import frame_wise, normalise
+
+_ENCODE_BATCH = 64
+
+
+@torch.no_grad()
+def encode_videos(vae: AutoencoderKLWan, videos: np.ndarray) -> torch.Tensor:
+    """Normalised latents of videos.
+
+    Parameters
+    ----------
+    vae : AutoencoderKLWan
+        Frame-wise (see :mod:`chainofsteps.models.mini`): equal frames are encoded once.
+    videos : ndarray of uint8, (case, frame, 32, 32, 3)
+
+    Returns
+    -------
+    Tensor of float16, (case, channel, frame, row, col)
+    """
+    count, frames = videos.shape[:2]
+    flat = videos.reshape(count * frames, -1)
+    _, first, inverse = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+    single = flat[first].reshape(-1, *videos.shape[2:]).astype(np.float32) / 127.5 - 1
+    pixels = torch.from_numpy(single).permute(0, 3, 1, 2)[:, :, None]
+    with frame_wise(vae):
+        latents = torch.cat([vae.encode(part).latent_dist.mode() for part in pixels.split(_ENCODE_BATCH)])
+    latents = normalise(latents, vae)[:, :, 0].half()[torch.from_numpy(inverse.reshape(count, frames))]
+    return latents.permute(0, 2, 1, 3, 4).contiguous()
+
+
+def encode_cases(vae: AutoencoderKLWan, cases: list[worlds.Case]) -> torch.Tensor:
+    """Normalised latents of the ground truth of cases, float16 (case, channel, frame, row, col)."""
+    groups = [cases[i : i + 256] for i in range(0, len(cases), 256)]
+    return torch.cat(
+        [
+            encode_videos(vae, np.stack([case.video for case in group]))
+            for group in tqdm(groups, desc=f"encode {cases[0].family}", mininterval=10)
+        ]
+    )
+
+
+def shifted(u: torch.Tensor, shift: float) -> torch.Tensor:
+    """Noise level sigma of a uniform ``u``: shift u / (1 + (shift - 1) u) (Esser et al. 2024, eq. 23; Wan's shift)."""
+    return shift * u / (1 + (shift - 1) * u)
+
+
+def draw_sigmas(
+    batch: int, latent_frames: int, shares: dict[str, float], shift: float, generator: torch.Generator
+) -> torch.Tensor:
+    """Noise levels of a training batch.
+
+    Parameters
+    ----------
+    batch, latent_frames : int
+    shares : dict
+        ``shared`` (one level for all frames), ``frame_by_frame`` (earlier frames clean, one at a level, later ones pure
+        noise) and ``independent`` (a level for each frame); they sum to 1.
+    shift : float
+    generator : torch.Generator
+
+    Returns
+    -------
+    Tensor, (batch, latent_frame)
+        The first latent frame is given: level 0.
+    """
+    free = latent_frames - 1
+    mode = torch.rand(batch, 1, generator=generator)
+    level = shifted(torch.rand(batch, free, generator=generator), shift)
+    now = torch.randint(free, (batch, 1), generator=generator)
+    frame = torch.arange(free)[None]
+    in_turn = torch.where(frame < now, 0.0, torch.where(frame == now, level, 1.0))
+    one = level[:, :1].expand(-1, free)
+    sigma = torch.where(mode < shares["shared"] + shares["frame_by_frame"], in_turn, level)
+    sigma = torch.where(mode < shares["shared"], one, sigma)
+    return torch.cat([torch.zeros(batch, 1), sigma], dim=1)
+
+
+def flow_matching_loss(
+    transformer: torch.nn.Module, clean: torch.Tensor, text: torch.Tensor, sigma: torch.Tensor, noise: torch.Tensor
+) -> torch.Tensor:
+    """Mean squared error of the velocity noise - x0 on the frames that carry noise (Lipman et al. 2023).
+
+    Parameters
+    ----------
+    transformer : WanTransformer3DModel or its compiled form
+        Takes a timestep for each token.
+    clean, noise : Tensor, (batch, channel, latent_frame, row, col)
+    text : Tensor, (batch, token, channel)
+    sigma : Tensor, (batch, latent_frame)
+    """
+    level = sigma[:, None, :, None, None]
+    state = (1 - level) * clean + level * noise
+    tokens_per_frame = clean.shape[-2] // 2 * (clean.shape[-1] // 2)
+    timestep = (sigma * 1000).repeat_interleave(tokens_per_frame, dim=1)
+    velocity = transformer(state, timestep, text, return_dict=False)[0].float()
+    error = (velocity - (noise - clean)).square().mean((1, 3, 4))
+    noisy = sigma > 0
+    return (error * noisy).sum() / noisy.sum()
+
+
+def learning_rate_share(step: int, steps: int, warmup: int, final_share: float) -> float:
+    """Share of the full rate: linear warm-up, then a cosine down to ``final_share``."""
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = (step - warmup) / max(1, steps - warmup)
+    return final_share + (1 - final_share) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def train_reasoner(
+    transformer: WanTransformer3DModel,
+    latents: dict[str, torch.Tensor],
+    text: dict[str, torch.Tensor],
+    shares: dict[str, float],
+    settings: dict,
+    seed: int,
+    folder: Path,
+    evaluate: Callable[[WanTransformer3DModel], dict[str, float]],
+) -> WanTransformer3DModel:
+    """Train, or go on from the last checkpoint in ``folder``.
+
+    Every draw of step n comes from (seed, n), so a resumed run sees what an uninterrupted one would have seen.
+
+    Parameters
+    ----------
+    transformer : WanTransformer3DModel
+        With its initial weights.
+    latents : dict
+        Family -> float16 latents of its training cases, (case, channel, latent_frame, row, col).
+    text : dict
+        Family -> prompt embedding (token, channel); the empty key "" holds that of the empty prompt.
+    shares : dict
+        Family -> share of the samples.
+    settings : dict
+        ``models.<name>.training.transformer`` of the configuration.
+    seed : int
+    folder : Path
+        Receives ``checkpoint.safetensors`` and ``log.jsonl``.
+    evaluate : callable
+        (averaged transformer) -> numbers to log beside the loss.
+
+    Returns
+    -------
+    WanTransformer3DModel
+        With the exponential moving average of the weights.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [name for name, _ in transformer.named_parameters()]
+    optimiser = torch.optim.AdamW(transformer.parameters(), settings["learning_rate"], (0.9, 0.95), weight_decay=0.01)
+    averaged = WanTransformer3DModel.from_config(transformer.config).requires_grad_(False).eval()
+    averaged.load_state_dict(transformer.state_dict())
+    checkpoint, log = folder / "checkpoint.safetensors", folder / "log.jsonl"
+    start = _resume(checkpoint, log, transformer, averaged, optimiser, names) if checkpoint.exists() else 0
+    network = torch.compile(transformer) if settings.get("compile", True) else transformer
+    families, weights = list(shares), np.array(list(shares.values()))
+    losses = []
+    for step in (
+        progress := tqdm(
+            range(start, settings["steps"]),
+            initial=start,
+            total=settings["steps"],
+            desc="train reasoner",
+            mininterval=10,
+        )
+    ):
+        rng, generator = np.random.default_rng([seed, step]), torch.Generator().manual_seed(seed + step)
+        chosen = [families[i] for i in rng.choice(len(families), settings["batch"], p=weights / weights.sum())]
+        clean = torch.stack([latents[name][int(rng.integers(len(latents[name])))] for name in chosen]).float()
+        dropped = rng.random(settings["batch"]) < settings["prompt_dropout"]
+        words = torch.stack([text["" if drop else name] for name, drop in zip(chosen, dropped, strict=True)])
+        sigma = draw_sigmas(len(clean), clean.shape[2], settings["noise_levels"], settings["shift"], generator)
+        noise = torch.randn(clean.shape, generator=generator)
+        for group in optimiser.param_groups:
+            share = learning_rate_share(step, settings["steps"], settings["warmup"], settings["final_share"])
+            group["lr"] = settings["learning_rate"] * share
+        # The CPU's flash backward is slower than the plain formula at this size (docs/mini.md).
+        with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
+            loss = flow_matching_loss(network, clean, words, sigma, noise)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(transformer.parameters(), 1.0)
+        optimiser.step()
+        decay = min(settings["ema"], (1 + step) / (10 + step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(averaged.parameters()), list(transformer.parameters()), 1 - decay)
+        losses.append(loss.item())
+        last = step + 1 == settings["steps"]
+        if last or (step + 1) % settings["checkpoint_every"] == 0:
+            row = {"step": step + 1, "samples": (step + 1) * settings["batch"], "loss": float(np.mean(losses))}
+            if last or (step + 1) % settings["evaluate_every"] == 0:
+                row |= evaluate(averaged)
+            losses = []
+            with log.open("a") as lines:
+                lines.write(json.dumps(row) + "\n")
+            progress.set_postfix({key: round(value, 4) for key, value in row.items() if key != "step"})
+            _save(checkpoint, step + 1, transformer, averaged, optimiser, names)
+    return averaged
+
+
+def _save(path: Path, step: int, transformer, averaged, optimiser, names: list[str]) -> None:
+    """Write weights, their average and the optimiser's moments; the name is given when the file is whole."""
+    tensors = {"step": torch.tensor(step)}
+    for name, weight, mean in zip(names, transformer.parameters(), averaged.parameters(), strict=True):
+        moments = optimiser.state[weight]
+        tensors |= {
+            f"weight.{name}": weight.detach(),
+            f"average.{name}": mean.detach(),
+            f"first.{name}": moments["exp_avg"],
+            f"second.{name}": moments["exp_avg_sq"],
+        }
+    partial = path.with_suffix(".partial")
+    save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, partial)
+    partial.replace(path)
+
+
+def _resume(path: Path, log: Path, transformer, averaged, optimiser, names: list[str]) -> int:
+    """Load a checkpoint; log rows written after it are dropped. Returns the next step."""
+    tensors = load_file(path)
+    step = int(tensors["step"])
+    with torch.no_grad():
+        for name, weight, mean in zip(names, transformer.parameters(), averaged.parameters(), strict=True):
+            weight.copy_(tensors[f"weight.{name}"])
+            mean.copy_(tensors[f"average.{name}"])
+            optimiser.state[weight] = {
+                "step": torch.tensor(float(step)),
+                "exp_avg": tensors[f"first.{name}"],
+                "exp_avg_sq": tensors[f"second.{name}"],
+            }
+    rows = [line for line in log.read_text().splitlines() if json.loads(line)["step"] <= step] if log.exists() else []
+    log.write_text("".join(line + "\n" for line in rows))
+    return step

@@ -1,0 +1,1 @@
+"""The denoising loop: orders of the latent frames, streams, observers."""

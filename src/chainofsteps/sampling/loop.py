@@ -1,0 +1,364 @@
+"""The one denoising loop: any diffusers Wan image-to-video pipeline, many streams, any order of the latent frames.
+
+It drives the pipeline's own parts and follows ``WanImageToVideoPipeline.__call__`` (diffusers 0.42) step by step.
+In joint order, with one stream, it gives that method's latents.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from diffusers import WanImageToVideoPipeline
+from diffusers.schedulers import SchedulerMixin
+from PIL import Image
+
+from chainofsteps.models.check import refuse_shape
+from chainofsteps.models.load import pipeline_form
+from chainofsteps.refusal import Refused
+from chainofsteps.sampling.orders import Order, build_order
+
+# WanAttnProcessor takes what stands before the last 512 context tokens for the image: shorter texts would mix with it.
+IMAGE_CONTEXT_TEXT_LENGTH = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """One video to make.
+
+    Attributes
+    ----------
+    case_id : str
+        The case it belongs to.
+    image : ndarray of uint8, (height, width, 3)
+        The given first frame.
+    prompt : str
+    seed : int
+        Of the stream's own initial noise, drawn on the CPU.
+    """
+
+    case_id: str
+    image: np.ndarray
+    prompt: str
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """What stands at one evaluation of the network, before the scheduler steps.
+
+    In the ti2v form the first latent frame is given: it is the condition in `state` and `clean_estimate`, has sigma and
+    timestep 0 and is never active, whatever the order.
+
+    Attributes
+    ----------
+    index : int
+        Evaluation, from 0.
+    sigma, timestep : Tensor, (latent_frame,)
+        Noise level of each frame and what the network is told of it.
+    active : Tensor of bool, (latent_frame,)
+        Whether the frame takes a step at this evaluation.
+    state : Tensor, (stream, channel, latent_frame, row, col)
+        Latents before the step.
+    velocity : Tensor, as `state`
+        The network's answer (noise minus clean), both guidance passes combined, for all frames.
+    clean_estimate : Tensor, as `state`
+        ``state - sigma * velocity`` where active. Elsewhere the state as it stands: the network's opinion on a frame
+        that waits or is finished never enters the run, and an observer of the run sees only what the sampler has
+        committed to.
+    """
+
+    index: int
+    sigma: torch.Tensor
+    timestep: torch.Tensor
+    active: torch.Tensor
+    state: torch.Tensor
+    velocity: torch.Tensor
+    clean_estimate: torch.Tensor
+
+
+Observer = Callable[[Moment], None]
+Progress = Callable[[int, int], None]
+
+
+@torch.no_grad()
+def sample(
+    pipe: WanImageToVideoPipeline,
+    streams: Sequence[Stream],
+    order: str,
+    steps: int,
+    *,
+    frames: int,
+    height: int,
+    width: int,
+    guidance_scale: float = 1.0,
+    guidance_scale_2: float | None = None,
+    negative_prompt: str = "",
+    max_sequence_length: int = 512,
+    observers: Sequence[Observer] = (),
+    progress: Progress | None = None,
+) -> torch.Tensor:
+    """Denoise a batch of streams; images, prompts and seeds may all differ.
+
+    A stream's result depends on the others in its batch only by rounding.
+
+    Parameters
+    ----------
+    pipe : WanImageToVideoPipeline
+        Any of the forms of `pipeline_form`. Left as it was: schedulers are copied.
+    streams : sequence of Stream
+        The batch, all of it at once.
+    order : str
+        Key in `orders.ORDERS`. Other orders than joint need the ti2v form, which takes a timestep for each frame.
+    steps : int
+        Denoising steps S (of each frame, in the frame-by-frame order).
+    frames, height, width : int
+        Video frames and pixels, taken literally. (``pipe(num_frames=n)`` makes n + 1 frames where the VAE's temporal
+        factor is 1: n % 1 is never 1, so it rounds to n // 1 * 1 + 1.)
+    guidance_scale, guidance_scale_2, negative_prompt, max_sequence_length
+        As in ``pipe(...)``: guidance acts where ``guidance_scale > 1``.
+    observers : sequence of callable
+        Each is called with the `Moment` of every evaluation. Its tensors may be kept, not written to.
+    progress : callable, optional
+        Called with (evaluations done, evaluations in all).
+
+    Returns
+    -------
+    Tensor of float32, (stream, channel, latent_frame, row, col)
+        Normalised latents, as ``pipe(..., output_type="latent")`` gives them.
+
+    Raises
+    ------
+    Refused
+        A shape, order, scheduler or option that this pipeline cannot take; no stream; an image of another kind.
+    """
+    _refuse_options(pipe, streams, guidance_scale_2, max_sequence_length)
+    first_network = pipe.transformer if pipe.transformer is not None else pipe.transformer_2
+    patch_size = first_network.config.patch_size
+    refuse_shape(
+        pipe.name_or_path or "pipeline",
+        temporal_factor=pipe.vae_scale_factor_temporal,
+        spatial_factor=pipe.vae_scale_factor_spatial,
+        patch_size=patch_size,
+        frames=frames,
+        height=height,
+        width=width,
+    )
+    ti2v = pipeline_form(pipe) == "ti2v"
+    timetable = build_order(order, (frames - 1) // pipe.vae_scale_factor_temporal + 1, steps)
+    if not ti2v and not timetable.active.all():
+        raise Refused("sampling", "order", order, "joint; others need one timestep a token (ti2v form)")
+    if ti2v:
+        timetable = _give_first_frame(timetable, steps)
+    device = pipe._execution_device
+    schedule = _prepare_schedule(pipe.scheduler, steps, device)
+    schedulers = [(group, copy.deepcopy(schedule)) for group in timetable.groups]
+
+    # 1. Conditions
+    dtype = first_network.dtype
+    guided = guidance_scale > 1
+    prompt_embeds = _encode_prompts(pipe, [stream.prompt for stream in streams], max_sequence_length).to(dtype)
+    negative_embeds = None
+    if guided:
+        negative_embeds = _encode_prompts(pipe, [negative_prompt] * len(streams), max_sequence_length).to(dtype)
+    image_embeds = _encode_images(pipe, streams)
+    if image_embeds is not None:
+        image_embeds = image_embeds.to(dtype)
+
+    # 2. Noise and given frame
+    state, condition = _prepare_states(pipe, streams, frames, height, width, device)
+    if ti2v:
+        state = torch.cat([condition, state[:, :, 1:]], dim=2)
+
+    # 3. Schedule of each frame
+    step_index = torch.from_numpy(timetable.step_index)
+    active = torch.from_numpy(timetable.active).to(device)
+    sigmas = schedule.sigmas.to(device)[step_index]
+    # The schedule ends one step before clean; the network is told 0 of what is clean, as of a given frame.
+    timesteps = torch.cat([schedule.timesteps, schedule.timesteps.new_zeros(1)])[step_index]
+    boundary = None
+    if pipe.config.boundary_ratio is not None:
+        boundary = pipe.config.boundary_ratio * schedule.config.num_train_timesteps
+
+    # 4. Denoising loop
+    evaluations = len(timetable.active)
+    for index in range(evaluations):
+        t = timesteps[index][active[index]].max()
+        high_noise = boundary is None or t >= boundary
+        network = pipe.transformer if high_noise else pipe.transformer_2
+        scale = guidance_scale if high_noise or guidance_scale_2 is None else guidance_scale_2
+        if ti2v:
+            network_input = state.to(dtype)
+            tokens_a_frame = (state.shape[3] // patch_size[1]) * (state.shape[4] // patch_size[2])
+            network_timestep = timesteps[index].float().repeat_interleave(tokens_a_frame).expand(len(streams), -1)
+        else:
+            network_input = torch.cat([state, condition], dim=1).to(dtype)
+            network_timestep = t.expand(len(streams))
+
+        velocity = _evaluate(network, "cond", network_input, network_timestep, prompt_embeds, image_embeds)
+        if guided:
+            unguided = _evaluate(network, "uncond", network_input, network_timestep, negative_embeds, image_embeds)
+            velocity = unguided + scale * (velocity - unguided)
+
+        moment = _describe(index, sigmas[index], timesteps[index], active[index], state, velocity)
+        for observe in observers:
+            observe(moment)
+
+        stepped = state.clone()
+        for group, scheduler in schedulers:
+            if timetable.active[index, group[0]]:
+                step = timetable.step_index[index, group[0]]
+                stepped[:, :, group] = scheduler.step(
+                    velocity[:, :, group], schedule.timesteps[step], state[:, :, group], return_dict=False
+                )[0].to(state.dtype)
+        state = stepped
+        if progress is not None:
+            progress(index + 1, evaluations)
+
+    pipe.maybe_free_model_hooks()
+    return state
+
+
+@torch.no_grad()
+def decode(pipe: WanImageToVideoPipeline, latents: torch.Tensor, batch: int = 32) -> np.ndarray:
+    """Latents to videos, as the pipeline does it.
+
+    Parameters
+    ----------
+    pipe : WanImageToVideoPipeline
+    latents : Tensor, (stream, channel, latent_frame, row, col)
+        Normalised latents: a result of `sample`, or a clean estimate.
+    batch : int
+        Streams decoded at once.
+
+    Returns
+    -------
+    ndarray of uint8, (stream, frame, height, width, 3)
+        Rounded half to even.
+    """
+    videos = []
+    for part in latents.split(batch):
+        part = part.to(pipe._execution_device, pipe.vae.dtype)
+        mean = torch.tensor(pipe.vae.config.latents_mean).view(1, -1, 1, 1, 1).to(part)
+        inverse_std = 1.0 / torch.tensor(pipe.vae.config.latents_std).view(1, -1, 1, 1, 1).to(part)
+        video = pipe.vae.decode(part / inverse_std + mean, return_dict=False)[0]
+        pixels = ((video.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
+        videos.append(pixels.permute(0, 2, 3, 4, 1).cpu().numpy())
+    return np.concatenate(videos)
+
+
+def _refuse_options(
+    pipe: WanImageToVideoPipeline, streams: Sequence[Stream], guidance_scale_2: float | None, max_sequence_length: int
+) -> None:
+    if not streams:
+        raise Refused("sampling", "streams", "none", "at least one")
+    for stream in streams:
+        image = stream.image
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise Refused(f"case {stream.case_id}", "image", f"{image.dtype} {image.shape}", "uint8 (height, width, 3)")
+    if guidance_scale_2 is not None and pipe.config.boundary_ratio is None:
+        raise Refused("sampling", "guidance_scale_2", guidance_scale_2, "none: the pipeline has no boundary_ratio")
+    if _takes_image_embeds(pipe) and max_sequence_length != IMAGE_CONTEXT_TEXT_LENGTH:
+        raise Refused(
+            "sampling", "max_sequence_length", max_sequence_length, f"{IMAGE_CONTEXT_TEXT_LENGTH} with an image encoder"
+        )
+
+
+def _prepare_schedule(scheduler: SchedulerMixin, steps: int, device: torch.device) -> SchedulerMixin:
+    """A copy of the scheduler, set to `steps`; refused where ``x0 = x - sigma v`` or the seed would not hold."""
+    name = type(scheduler).__name__
+    config = scheduler.config
+    if not config.get("use_flow_sigmas", True) or config.get("prediction_type", "flow_prediction") != "flow_prediction":
+        raise Refused(name, "prediction_type", config.get("prediction_type"), "flow_prediction with use_flow_sigmas")
+    if config.get("stochastic_sampling", False):
+        raise Refused(name, "stochastic_sampling", True, "False: its noise follows no stream's seed")
+    schedule = copy.deepcopy(scheduler)
+    schedule.set_timesteps(steps, device=device)
+    if len(schedule.timesteps) != steps:
+        raise Refused(name, "timesteps", f"{len(schedule.timesteps)} for {steps} steps", "a scheduler with one a step")
+    return schedule
+
+
+def _give_first_frame(order: Order, steps: int) -> Order:
+    step_index, active = order.step_index.copy(), order.active.copy()
+    step_index[:, 0], active[:, 0] = steps, False
+    if not active.any():
+        raise Refused("sampling", "frames", 1, "more than the first frame, which is given")
+    return Order(order.name, step_index, active)
+
+
+def _encode_prompts(pipe: WanImageToVideoPipeline, prompts: list[str], max_sequence_length: int) -> torch.Tensor:
+    # One by one, each text once: an embedding must not depend on which other texts are in the batch.
+    embeds = {
+        prompt: pipe.encode_prompt(prompt, do_classifier_free_guidance=False, max_sequence_length=max_sequence_length)
+        for prompt in dict.fromkeys(prompts)
+    }
+    return torch.cat([embeds[prompt][0] for prompt in prompts])
+
+
+def _takes_image_embeds(pipe: WanImageToVideoPipeline) -> bool:
+    return pipe.transformer is not None and pipe.transformer.config.image_dim is not None
+
+
+def _encode_images(pipe: WanImageToVideoPipeline, streams: Sequence[Stream]) -> torch.Tensor | None:
+    if not _takes_image_embeds(pipe):
+        return None
+    return torch.cat([pipe.encode_image(Image.fromarray(stream.image)) for stream in streams])
+
+
+def _prepare_states(
+    pipe: WanImageToVideoPipeline, streams: Sequence[Stream], frames: int, height: int, width: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Initial noise and condition, stream by stream: the pipeline itself has one image for a whole batch."""
+    states, conditions = [], []
+    for stream in streams:
+        image = pipe.video_processor.preprocess(Image.fromarray(stream.image), height=height, width=width)
+        state, condition = pipe.prepare_latents(
+            image.to(device, dtype=torch.float32),
+            1,
+            pipe.vae.config.z_dim,
+            height,
+            width,
+            frames,
+            torch.float32,
+            device,
+            torch.Generator("cpu").manual_seed(stream.seed),
+        )[:2]
+        states.append(state)
+        conditions.append(condition)
+    return torch.cat(states), torch.cat(conditions)
+
+
+def _evaluate(
+    network: torch.nn.Module,
+    context: str,
+    network_input: torch.Tensor,
+    timestep: torch.Tensor,
+    text_embeds: torch.Tensor,
+    image_embeds: torch.Tensor | None,
+) -> torch.Tensor:
+    with network.cache_context(context):
+        return network(
+            hidden_states=network_input,
+            timestep=timestep,
+            encoder_hidden_states=text_embeds,
+            encoder_hidden_states_image=image_embeds,
+            return_dict=False,
+        )[0]
+
+
+def _describe(
+    index: int,
+    sigma: torch.Tensor,
+    timestep: torch.Tensor,
+    active: torch.Tensor,
+    state: torch.Tensor,
+    velocity: torch.Tensor,
+) -> Moment:
+    along_frames = (1, 1, -1, 1, 1)
+    estimate = state - sigma.view(along_frames) * velocity
+    clean_estimate = torch.where(active.view(along_frames), estimate, state)
+    return Moment(index, sigma, timestep, active, state, velocity, clean_estimate)

@@ -1,0 +1,112 @@
+"""In which order the latent frames are denoised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from chainofsteps.refusal import Refused
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """A timetable: where each latent frame stands at each evaluation of the network.
+
+    Attributes
+    ----------
+    name : str
+        Key in `ORDERS`.
+    step_index : ndarray of int, (evaluation, latent_frame)
+        Index into the schedule of S steps before the evaluation: 0 is pure noise, S is clean.
+    active : ndarray of bool, (evaluation, latent_frame)
+        Whether the frame takes its next step at this evaluation.
+    """
+
+    name: str
+    step_index: np.ndarray
+    active: np.ndarray
+
+    @property
+    def groups(self) -> tuple[np.ndarray, ...]:
+        """Latent frames that share a timetable, and so a scheduler; frames that never move are in no group."""
+        timetables = np.concatenate([self.step_index, self.active])
+        _, group = np.unique(timetables, axis=1, return_inverse=True)
+        group = group.ravel()
+        moving = self.active.any(axis=0)
+        return tuple(np.flatnonzero(group == label) for label in np.unique(group[moving]))
+
+
+def joint(latent_frames: int, steps: int) -> Order:
+    """All latent frames together, one step an evaluation: the pipeline's own order.
+
+    Parameters
+    ----------
+    latent_frames, steps : int
+        F and S.
+
+    Returns
+    -------
+    Order
+        S evaluations.
+    """
+    _refuse_small("joint", latent_frames, 1, steps)
+    step_index = np.repeat(np.arange(steps)[:, None], latent_frames, axis=1)
+    return Order("joint", step_index, np.ones((steps, latent_frames), dtype=bool))
+
+
+def frame_by_frame(latent_frames: int, steps: int) -> Order:
+    """Each latent frame denoised fully before the next: Chain-of-Frames by construction.
+
+    Latent frame 0 is given, hence clean from the start. Earlier frames stand clean, later ones as pure noise.
+
+    Parameters
+    ----------
+    latent_frames, steps : int
+        F (the given one included, at least 2) and S steps a frame.
+
+    Returns
+    -------
+    Order
+        (F - 1) * S evaluations.
+    """
+    _refuse_small("frame_by_frame", latent_frames, 2, steps)
+    evaluation = np.arange((latent_frames - 1) * steps)[:, None]
+    start = (np.arange(latent_frames) - 1)[None] * steps
+    step_index = np.clip(evaluation - start, 0, steps)
+    return Order("frame_by_frame", step_index, (evaluation >= start) & (evaluation < start + steps))
+
+
+ORDERS: dict[str, Callable[[int, int], Order]] = {"joint": joint, "frame_by_frame": frame_by_frame}
+
+
+def build_order(name: str, latent_frames: int, steps: int) -> Order:
+    """The order of that name.
+
+    Parameters
+    ----------
+    name : str
+        Key in `ORDERS`.
+    latent_frames, steps : int
+        F (the given one included) and S.
+
+    Returns
+    -------
+    Order
+
+    Raises
+    ------
+    Refused
+        Unknown name, or fewer frames or steps than the order needs.
+    """
+    if name not in ORDERS:
+        raise Refused("sampling", "order", name, ", ".join(ORDERS))
+    return ORDERS[name](latent_frames, steps)
+
+
+def _refuse_small(name: str, latent_frames: int, least: int, steps: int) -> None:
+    if latent_frames < least:
+        raise Refused(f"order {name}", "latent_frames", latent_frames, f"at least {least}")
+    if steps < 1:
+        raise Refused(f"order {name}", "steps", steps, "at least 1")

@@ -1,0 +1,170 @@
+"""Bad model folders: each refused in one line, without torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from chainofsteps.models.check import check_fit, check_folder, hash_folder
+from chainofsteps.refusal import Refused
+
+INDEX = {
+    "_class_name": "WanImageToVideoPipeline",
+    "boundary_ratio": None,
+    "expand_timesteps": True,
+    "image_encoder": [None, None],
+    "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+    "text_encoder": ["transformers", "UMT5EncoderModel"],
+    "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
+    "transformer": ["diffusers", "WanTransformer3DModel"],
+    "vae": ["diffusers", "AutoencoderKLWan"],
+}
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+
+def write_json(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "model"
+    write_json(folder / "model_index.json", INDEX)
+    write_json(folder / "scheduler" / "scheduler_config.json", {})
+    write_json(folder / "tokenizer" / "tokenizer_config.json", {})
+    write_json(folder / "text_encoder" / "config.json", {})
+    write_json(folder / "transformer" / "config.json", {"patch_size": [1, 2, 2]})
+    write_json(folder / "vae" / "config.json", {"scale_factor_temporal": 1, "scale_factor_spatial": 4})
+    for seed, part in enumerate(["text_encoder", "transformer", "vae"]):
+        weight = np.random.default_rng(seed).normal(size=(4, 4)).astype(np.float32)
+        save_file({"weight": weight}, folder / part / WEIGHTS, metadata={"format": "pt"})
+    return folder
+
+
+def edit_index(folder, **changes):
+    write_json(folder / "model_index.json", INDEX | changes)
+
+
+def remove_part(folder):
+    for path in (folder / "vae").iterdir():
+        path.unlink()
+    (folder / "vae").rmdir()
+
+
+def cut(folder, size):
+    path = folder / "vae" / WEIGHTS
+    path.write_bytes(path.read_bytes()[:size])
+
+
+def shard(folder):
+    write_json(folder / "vae" / "model.safetensors.index.json", {"weight_map": {"weight": "part-2.safetensors"}})
+
+
+BAD_FOLDERS = {
+    "no index": (lambda f: (f / "model_index.json").unlink(), "model_index.json: file: given missing"),
+    "broken index": (lambda f: (f / "model_index.json").write_text("{"), "model_index.json: content: given"),
+    "index is a list": (lambda f: write_json(f / "model_index.json", []), "content: given list"),
+    "binary index": (lambda f: (f / "model_index.json").write_bytes(b"\xff\xfe\x00"), "content: given"),
+    "other pipeline": (
+        lambda f: edit_index(f, _class_name="WanPipeline"),
+        "_class_name: given WanPipeline; accepted: Wan",
+    ),
+    "no vae named": (lambda f: edit_index(f, vae=[None, None]), "vae: given not named"),
+    "no network named": (lambda f: edit_index(f, transformer=[None, None]), "transformer: given not named"),
+    "part missing": (remove_part, "vae: part: given missing"),
+    "second network missing": (lambda f: edit_index(f, transformer_2=INDEX["transformer"]), "transformer_2: part"),
+    "config missing": (lambda f: (f / "vae" / "config.json").unlink(), "vae/config.json: file: given missing"),
+    "scheduler config missing": (
+        lambda f: (f / "scheduler" / "scheduler_config.json").unlink(),
+        "scheduler_config.json: file: given missing",
+    ),
+    "weights missing": (lambda f: (f / "vae" / WEIGHTS).unlink(), "vae: weights: given no"),
+    "shard missing": (shard, "part-2.safetensors: weights: given missing"),
+    "pickle in a part": (lambda f: (f / "vae" / "model.bin").write_bytes(b""), "model.bin: weight format: given"),
+    "pickle elsewhere": (lambda f: (f / "old.CKPT").write_bytes(b""), "old.CKPT: weight format"),
+    "empty weights": (lambda f: cut(f, 0), "size: given 0 bytes, cut inside the header"),
+    "cut in the header": (lambda f: cut(f, 30), "size: given 30 bytes, cut inside the header"),
+    "cut in the data": (lambda f: cut(f, -1), "bytes; accepted: "),
+    "not safetensors": (
+        lambda f: (f / "vae" / WEIGHTS).write_bytes((4).to_bytes(8, "little") + b"abcd"),
+        "header: given unreadable",
+    ),
+}
+
+
+def test_a_whole_folder_is_accepted(folder):
+    check_folder(folder)
+    check_folder(folder, hash_folder(folder))
+    check_fit(folder, frames=9, height=32, width=32)
+
+
+def test_no_such_folder(tmp_path):
+    with pytest.raises(Refused, match="nowhere: model folder: given no such folder"):
+        check_folder(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("case", list(BAD_FOLDERS))
+def test_a_bad_folder_is_refused_in_one_line(folder, case):
+    spoil, message = BAD_FOLDERS[case]
+    spoil(folder)
+    with pytest.raises(Refused) as refusal:
+        check_folder(folder)
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_swapped_weights_are_refused(folder):
+    hashes = hash_folder(folder)
+    first, second = folder / "transformer" / WEIGHTS, folder / "vae" / WEIGHTS
+    one, other = first.read_bytes(), second.read_bytes()
+    first.write_bytes(other)
+    second.write_bytes(one)
+    check_folder(folder)
+    with pytest.raises(Refused, match=f"transformer/{WEIGHTS}: sha256: given"):
+        check_folder(folder, hashes)
+
+
+def test_a_file_that_the_hashes_name_must_be_there(folder):
+    hashes = hash_folder(folder) | {"README.md": "0" * 64}
+    with pytest.raises(Refused, match=r"README\.md: file: given missing"):
+        check_folder(folder, hashes)
+
+
+def test_hashes_are_sha256_by_relative_path(folder):
+    hashes = hash_folder(folder)
+    assert list(hashes) == sorted(hashes)
+    assert f"vae/{WEIGHTS}" in hashes and "model_index.json" in hashes
+    assert all(len(value) == 64 for value in hashes.values())
+
+
+@pytest.mark.parametrize(
+    ("frames", "height", "width", "message"),
+    [
+        (0, 32, 32, "frames: given 0"),
+        (9.5, 32, 32, "frames: given 9.5"),
+        (9, 36, 32, "height: given 36; accepted: a multiple of 8"),
+        (9, 32, 33, "width: given 33; accepted: a multiple of 8"),
+    ],
+)
+def test_a_shape_that_does_not_fit_is_refused(folder, frames, height, width, message):
+    with pytest.raises(Refused, match=message):
+        check_fit(folder, frames, height, width)
+
+
+def test_older_configs_mean_the_defaults_of_wan(folder):
+    write_json(folder / "vae" / "config.json", {})
+    write_json(folder / "transformer" / "config.json", {})
+    check_fit(folder, frames=81, height=480, width=832)
+    with pytest.raises(Refused, match=r"frames: given 80; accepted: 1 \+ a multiple of 4"):
+        check_fit(folder, frames=80, height=480, width=832)
+
+
+def test_the_check_needs_no_torch():
+    code = "import sys; import chainofsteps.models.check; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

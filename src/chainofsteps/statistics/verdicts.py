@@ -1,0 +1,376 @@
+"""From claims and features to the verdict table and its metrics.
+
+Rules (``config/claims.yaml`` says them in words, entry by entry):
+
+- Confirmatory rows stand in one Holm family at `ALPHA`. The *corrected interval* of a row is its BCa interval at the
+  level of its Holm step. A verdict needs both the adjusted p and the corrected interval.
+- A control stands outside that family; it passes when its whole 95 % interval lies beyond its smallest effect.
+- A confirmatory row whose positive control did not pass in the same family says at most "inconclusive".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from chainofsteps.refusal import Refused
+from chainofsteps.statistics import inference
+from chainofsteps.statistics.estimands import ESTIMANDS
+
+ALPHA = 0.05
+EXPERIMENTS = ("joint", "frame_by_frame")
+TESTS = ("sign_flip", "tost", "bootstrap")
+DIRECTIONS = ("greater", "less", "equivalent", "different")
+ROLES = ("confirmatory", "control")
+VERDICT_CODE = {
+    "replicated": 2,
+    "direction only": 1,
+    "inconclusive": 0,
+    "contradicted": -1,
+    "not testable here": -2,
+}
+READING_CODE = {"undecided": 0, "steps": 1, "frames": 2, "single pass": 3}
+COLUMNS = (
+    "id",
+    "family",
+    "claim",
+    "estimand",
+    "experiments",
+    "role",
+    "test",
+    "direction",
+    "model_id",
+    "purpose",
+    "estimate",
+    "ci_low",
+    "ci_high",
+    "ci_low_corrected",
+    "ci_high_corrected",
+    "p",
+    "p_adjusted",
+    "n_cases",
+    "n_seeds",
+    "smallest_effect",
+    "unit",
+    "verdict",
+    "reading",
+    "controls",
+    "reason",
+    "network_evaluations",
+)
+METRICS = {"estimate": "estimate", "ci_low": "ci_low", "ci_high": "ci_high", "p_adjusted": "p_adjusted", "n": "n_cases"}
+ANSWER = "answer"
+
+
+def judge(claims: Sequence[dict], datasets: Iterable[xr.Dataset], seed: int, draws: int) -> pd.DataFrame:
+    """Judge every claim entry on every family, and place each family among the three answers.
+
+    Parameters
+    ----------
+    claims : sequence of dict
+        The ``claims`` list of ``config/claims.yaml``.
+    datasets : iterable of xr.Dataset
+        Features, one an (experiment, family), all of one model and one purpose.
+    seed, draws : int
+        Of every bootstrap and permutation; each row starts from the same seed, so no row depends on the others.
+
+    Returns
+    -------
+    pd.DataFrame
+        Columns `COLUMNS`; one row an (entry, family), then one row ``answer`` a family. ``reading`` is the answer
+        of the row's family. ``ci_low`` and ``ci_high`` are at 95 %.
+
+    Raises
+    ------
+    Refused
+        Unknown estimand, experiment, test, direction, role or control; datasets of several models or purposes, or twice
+        the same; NaN; fewer than three cases.
+    """
+    _check_claims(claims)
+    features = _index(datasets)
+    families = sorted({family for _, family in features})
+    measures = [_measure(claim, family, features, seed, draws) for claim in claims for family in families]
+    table = pd.DataFrame([measure.row for measure in measures])
+    table = table.assign(**_correct(measures, table, seed, draws))
+    table["verdict"], table["reason"] = zip(*(_verdict(row) for row in table.to_dict("records")), strict=True)
+    table = _apply_controls(table, {claim["id"]: claim.get("control") for claim in claims})
+    answers = pd.DataFrame([_answer(table, family) for family in families])
+    table["reading"] = table["family"].map(dict(zip(answers["family"], answers["reading"], strict=True)))
+    rows = table.to_dict("records") + answers.to_dict("records")
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def metrics(table: pd.DataFrame) -> dict:
+    """Numeric leaves of a verdict table: {id: {family: {estimate, ci_low, ci_high, p_adjusted, n, verdict}}}.
+
+    ``verdict`` is a number of `VERDICT_CODE`; an ``answer`` has one leaf, ``reading``, a number of `READING_CODE`. What
+    is NaN has no leaf.
+    """
+    tree: dict = {}
+    for row in table.to_dict("records"):
+        if row["id"] == ANSWER:
+            leaves = {"reading": READING_CODE[row["reading"]]}
+        else:
+            leaves = {leaf: float(row[column]) for leaf, column in METRICS.items() if pd.notna(row[column])}
+            leaves["n"] = int(row["n_cases"])
+            leaves["verdict"] = VERDICT_CODE[row["verdict"]]
+        tree.setdefault(row["id"], {})[row["family"]] = leaves
+    return tree
+
+
+def word(direction: str, smallest: float, estimate: float, low: float, high: float, significant: bool) -> str:
+    """Verdict of a confirmatory row from its corrected interval.
+
+    Parameters
+    ----------
+    direction : str
+        One of `DIRECTIONS`.
+    smallest, estimate, low, high : float
+        Smallest effect of interest (positive), estimate, corrected interval.
+    significant : bool
+        Whether the adjusted p is at most `ALPHA`.
+
+    Returns
+    -------
+    str
+        For an effect: "replicated" (right direction, interval excludes 0, estimate at least the smallest effect),
+        "direction only" (the same with a smaller estimate), "contradicted" (interval excludes 0 on the other side, or
+        holds 0 and lies within the smallest effect), else "inconclusive". For an equivalence: "replicated" (interval
+        within the smallest effect), "contradicted" (interval wholly outside), else "inconclusive".
+    """
+    if direction == "equivalent":
+        if significant and -smallest < low and high < smallest:
+            return "replicated"
+        return "contradicted" if low > smallest or high < -smallest else "inconclusive"
+    if direction == "less" or (direction == "different" and estimate < 0):
+        estimate, low, high = -estimate, -high, -low
+    if significant and low > 0:
+        return "replicated" if estimate >= smallest else "direction only"
+    opposite = significant and high < 0
+    ruled_out = low <= 0 <= high and -smallest < low and high < smallest
+    return "contradicted" if opposite or ruled_out else "inconclusive"
+
+
+@dataclass(frozen=True)
+class _Measure:
+    row: dict
+    values: np.ndarray | None = None
+    regressor: np.ndarray | None = None
+
+
+def _check_claims(claims: Sequence[dict]) -> None:
+    ids = [claim["id"] for claim in claims]
+    controls = {claim["id"] for claim in claims if claim["role"] == "control"}
+    for position, claim in enumerate(claims):
+        where = f"claims: {claim['id']}"
+        accepted = {"estimand": tuple(ESTIMANDS), "test": TESTS, "direction": DIRECTIONS, "role": ROLES}
+        for field, words in accepted.items():
+            if claim[field] not in words:
+                raise Refused(where, field, claim[field], ", ".join(words))
+        for experiment in claim["experiments"]:
+            if experiment not in EXPERIMENTS:
+                raise Refused(where, "experiments", experiment, ", ".join(EXPERIMENTS))
+        if claim["id"] in ids[:position] or claim["id"] == ANSWER:
+            raise Refused(where, "id", claim["id"], "an id of its own")
+        measured = [(other["estimand"], other["experiments"]) for other in claims[:position]]
+        if (claim["estimand"], claim["experiments"]) in measured:
+            raise Refused(where, "estimand", f"{claim['estimand']} of {claim['experiments']} twice", "one entry each")
+        estimand = ESTIMANDS[claim["estimand"]]
+        if len(claim["experiments"]) != estimand.experiments:
+            raise Refused(where, "experiments", len(claim["experiments"]), f"{estimand.experiments} for this estimand")
+        if estimand.slope_on and claim["test"] != "bootstrap":
+            raise Refused(where, "test", claim["test"], "bootstrap, for a slope over cases")
+        if (claim["test"] == "tost") != (claim["direction"] == "equivalent"):
+            raise Refused(where, "direction", claim["direction"], "equivalent with tost, and only with it")
+        if claim["role"] == "control" and claim["direction"] not in ("greater", "less"):
+            raise Refused(where, "direction", claim["direction"], "greater or less, for a control")
+        if claim["role"] == "confirmatory" and claim.get("control") not in controls:
+            raise Refused(where, "control", claim.get("control"), ", ".join(sorted(controls)) or "the id of a control")
+
+
+def _index(datasets: Iterable[xr.Dataset]) -> dict[tuple[str, str], xr.Dataset]:
+    features: dict[tuple[str, str], xr.Dataset] = {}
+    for dataset in datasets:
+        for key in ("model_id", "purpose", "experiment", "family"):
+            if key not in dataset.attrs:
+                raise Refused("features", key, "no such attribute", "a root attribute")
+        place = dataset.attrs["experiment"], dataset.attrs["family"]
+        if place in features:
+            raise Refused("features", "experiment, family", f"{place} twice", "one dataset each")
+        features[place] = dataset
+    if not features:
+        raise Refused("features", "datasets", "none", "at least one")
+    for key in ("model_id", "purpose"):
+        found = sorted({dataset.attrs[key] for dataset in features.values()})
+        if len(found) > 1:
+            raise Refused("features", key, ", ".join(found), "one a table")
+    return features
+
+
+def _measure(claim: dict, family: str, features: dict, seed: int, draws: int) -> _Measure:
+    estimand = ESTIMANDS[claim["estimand"]]
+    smallest = claim["smallest_effect"]
+    attrs = next(iter(features.values())).attrs
+    row = {
+        **{key: claim[key] for key in ("id", "estimand", "role", "test", "direction")},
+        "family": family,
+        "claim": claim.get("claim") or "",
+        "experiments": " - ".join(claim["experiments"]),
+        "model_id": attrs["model_id"],
+        "purpose": attrs["purpose"],
+        **dict.fromkeys(("estimate", "ci_low", "ci_high", "p"), np.nan),
+        "n_cases": 0,
+        "n_seeds": 0,
+        "smallest_effect": smallest["value"],
+        "unit": smallest["unit"],
+        "network_evaluations": "",
+        "verdict": "",
+        "reason": "",
+    }
+    missing = [name for name in claim["experiments"] if (name, family) not in features]
+    if missing:
+        return _Measure(row | {"verdict": "not testable here", "reason": f"no features of {', '.join(missing)}"})
+
+    used = [features[name, family] for name in claim["experiments"]]
+    per_case = estimand.per_case(*used)
+    values = per_case.values
+    regressor = None
+    if estimand.slope_on:
+        if estimand.slope_on not in used[0]:
+            raise Refused(f"{family} features", estimand.slope_on, "no such variable", "one number a case")
+        regressor = used[0][estimand.slope_on].sel(case=per_case["case"]).values.astype(float)
+    row |= {
+        "n_cases": len(values),
+        "n_seeds": used[0].sizes["seed"],
+        "network_evaluations": "; ".join(f"{d.attrs['experiment']} {d.sizes['step']}" for d in used),
+        "estimate": inference.estimate(values, regressor),
+    }
+    if inference.is_constant(values):
+        return _Measure(row | {"verdict": "inconclusive", "reason": "constant outcome"})
+    if regressor is not None and inference.is_constant(regressor):
+        row |= {"estimate": np.nan, "verdict": "not testable here", "reason": f"constant {estimand.slope_on}"}
+        return _Measure(row)
+    row["ci_low"], row["ci_high"] = inference.bca_interval(values, draws, seed, 1 - ALPHA, regressor)
+    row["p"] = _p(claim, values, regressor, seed, draws)
+    if not np.isfinite([row["ci_low"], row["ci_high"]]).all():
+        row |= {"ci_low": np.nan, "ci_high": np.nan, "p": np.nan}
+        return _Measure(row | {"verdict": "inconclusive", "reason": "constant resamples"})
+    return _Measure(row, values, regressor)
+
+
+def _p(claim: dict, values: np.ndarray, regressor: np.ndarray | None, seed: int, draws: int) -> float:
+    if claim["test"] == "tost":
+        return inference.tost(values, claim["smallest_effect"]["value"])
+    if claim["test"] == "sign_flip":
+        return inference.sign_flip(values, draws, seed)
+    null = claim["smallest_effect"]["value"] if claim["role"] == "control" else 0.0
+    return inference.bootstrap_p(values, draws, seed, regressor, null)
+
+
+def _correct(measures: list[_Measure], table: pd.DataFrame, seed: int, draws: int) -> dict[str, np.ndarray]:
+    corrected = {name: np.full(len(table), np.nan) for name in ("p_adjusted", "ci_low_corrected", "ci_high_corrected")}
+    tested = ((table["role"] == "confirmatory") & (table["verdict"] != "not testable here")).to_numpy().nonzero()[0]
+    # A row without a p still counts as a test: dropping it after seeing the data would spare the others.
+    p_values = table["p"].fillna(1.0).to_numpy()[tested]
+    steps = (p_values[None, :] >= p_values[:, None]).sum(axis=1)  # Holm divides alpha by this; equal p, equal level
+    for index, adjusted, step in zip(tested, inference.holm(p_values), steps, strict=True):
+        measure = measures[index]
+        if measure.values is None:
+            continue
+        # TOST at alpha is the interval at 1 - 2 alpha: each bound is a test of its own.
+        error = (2 if measure.row["direction"] == "equivalent" else 1) * ALPHA / step
+        interval = inference.bca_interval(measure.values, draws, seed, 1 - error, measure.regressor)
+        corrected["p_adjusted"][index] = adjusted
+        corrected["ci_low_corrected"][index], corrected["ci_high_corrected"][index] = interval
+    return corrected
+
+
+def _verdict(row: dict) -> tuple[str, str]:
+    if row["verdict"]:
+        return row["verdict"], row["reason"]
+    if row["role"] == "control":
+        return _control_word(row["direction"], row["smallest_effect"], row["ci_low"], row["ci_high"]), ""
+    low, high = row["ci_low_corrected"], row["ci_high_corrected"]
+    if not np.isfinite([low, high]).all():
+        return "inconclusive", "no corrected interval"
+    significant = row["p_adjusted"] <= ALPHA
+    return word(row["direction"], row["smallest_effect"], row["estimate"], low, high, significant), ""
+
+
+def _control_word(direction: str, smallest: float, low: float, high: float) -> str:
+    beyond, short = (low > smallest, high < smallest) if direction == "greater" else (high < smallest, low > smallest)
+    return "replicated" if beyond else "contradicted" if short else "inconclusive"
+
+
+def _apply_controls(table: pd.DataFrame, control_of: dict[str, str | None]) -> pd.DataFrame:
+    outcome = {
+        (row["id"], row["family"]): {"replicated": "passed", "not testable here": "not run"}.get(
+            row["verdict"], "failed"
+        )
+        for row in table.to_dict("records")
+        if row["role"] == "control"
+    }
+    table["controls"] = [
+        outcome.get((entry if role == "control" else control_of[entry], family), "not run")
+        for entry, family, role in zip(table["id"], table["family"], table["role"], strict=True)
+    ]
+    blocked = (
+        (table["role"] == "confirmatory")
+        & (table["controls"] != "passed")
+        & ~table["verdict"].isin(["inconclusive", "not testable here"])
+    )
+    table.loc[blocked, "reason"] = "positive control " + table["controls"] + "; else " + table["verdict"]
+    table.loc[blocked, "verdict"] = "inconclusive"
+    return table
+
+
+def _answer(table: pd.DataFrame, family: str) -> dict:
+    here = table[table["family"] == family]
+    joint = here[(here["experiments"] == "joint") & (here["role"] == "confirmatory")].set_index("estimand")
+    row = {name: np.nan for name in COLUMNS if name not in ("verdict", "claim")} | {"verdict": "", "claim": ""}
+    row |= {name: here.iloc[0][name] for name in ("model_id", "purpose")}
+    row |= {name: "" for name in ("experiments", "role", "test", "direction", "unit", "network_evaluations")}
+    row |= {"id": ANSWER, "family": family, "estimand": "gain_of_steps, sequentiality", "n_cases": 0, "n_seeds": 0}
+    if not {"gain_of_steps", "sequentiality"} <= set(joint.index):
+        return row | {
+            "reading": "undecided",
+            "reason": "no joint gain_of_steps or sequentiality",
+            "controls": "not run",
+        }
+    gain, kappa = joint.loc["gain_of_steps"], joint.loc["sequentiality"]
+    controls = here[(here["role"] == "control") & (here["estimand"] == "sequentiality")]
+    near_one = float(controls["smallest_effect"].iloc[0]) if len(controls) else np.nan
+    reading, reason = _place(gain, kappa, near_one)
+    return row | {
+        "reading": reading,
+        "reason": reason,
+        "controls": kappa["controls"],
+        "n_cases": gain["n_cases"],
+        "n_seeds": gain["n_seeds"],
+        "network_evaluations": gain["network_evaluations"],
+    }
+
+
+def _place(gain: pd.Series, kappa: pd.Series, near_one: float) -> tuple[str, str]:
+    if kappa["controls"] != "passed":
+        return "undecided", f"positive control {kappa['controls']}"
+    for part in (gain, kappa):
+        if not np.isfinite(part["ci_low_corrected"]):
+            return "undecided", f"{part.name}: {part['reason']}"
+    in_turn = kappa["ci_low_corrected"] > near_one
+    not_in_turn = kappa["ci_high_corrected"] < near_one
+    if gain["verdict"] == "replicated" and not_in_turn:
+        return "steps", "gain of steps above the smallest effect, frames not in turn"
+    if in_turn and gain["verdict"] != "replicated":
+        return "frames", "frames commit in turn, no gain of steps above the smallest effect"
+    if _within(gain) and kappa["verdict"] == "replicated":
+        return "single pass", "no gain of steps, frames commit together"
+    return "undecided", "gain of steps and sequentiality name no single answer"
+
+
+def _within(row: pd.Series) -> bool:
+    return -row["smallest_effect"] < row["ci_low_corrected"] and row["ci_high_corrected"] < row["smallest_effect"]

@@ -7,6 +7,8 @@ plan is a function of the first frame.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from chainofsteps.worlds import grid
@@ -117,7 +119,7 @@ def legal_moves(scene: np.ndarray, facts: dict, plan: np.ndarray) -> np.ndarray:
     return np.array(
         [
             a in cells and b in cells and (a == b or frozenset((_room(a), _room(b))) in doors)
-            for a, b in zip(plan[:-1], plan[1:], strict=True)
+            for a, b in itertools.pairwise(plan)
         ]
     )
 

@@ -7,6 +7,8 @@ items allow: the posterior is a point.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from chainofsteps.worlds import grid
@@ -64,11 +66,11 @@ def solve(scene: np.ndarray, facts: dict) -> np.ndarray:
 
 def legal_moves(scene: np.ndarray, facts: dict, plan: np.ndarray) -> np.ndarray:
     """The item enters at the top of the gap's column, falls a cell a frame and rests in the gap."""
-    kind, cell = np.divmod(plan, grid.STATES_PER_KIND)
+    _kind, cell = np.divmod(plan, grid.STATES_PER_KIND)
     column = _column(facts)
     allowed = {(grid.ABSENT, grid.ABSENT), (grid.ABSENT, column[0]), (column[-1], column[-1])}
-    allowed |= set(zip(column[:-1], column[1:], strict=True))
-    return np.array([(int(a), int(b)) in allowed for a, b in zip(cell[:-1], cell[1:], strict=True)])
+    allowed |= set(itertools.pairwise(column))
+    return np.array([(int(a), int(b)) in allowed for a, b in itertools.pairwise(cell)])
 
 
 def reaches_goal(scene: np.ndarray, facts: dict, plan: np.ndarray) -> bool:

@@ -6,6 +6,8 @@ difficulty is the number of frames out of sight. The posterior is a point: edge 
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from chainofsteps.worlds import grid
@@ -61,10 +63,10 @@ def legal_moves(scene: np.ndarray, facts: dict, plan: np.ndarray) -> np.ndarray:
     """Out over the nearest edge, absent, back over the same edge, then at rest; a cell a frame, no waiting before."""
     cell = np.asarray(plan) % grid.STATES_PER_KIND
     track = _tracks(facts["home"])[0] + [grid.ABSENT]
-    outward = set(zip(track[:-1], track[1:], strict=True))
+    outward = set(itertools.pairwise(track))
     inward = {(b, a) for a, b in outward}
     legal, been_away = [], False
-    for a, b in zip(cell[:-1], cell[1:], strict=True):
+    for a, b in itertools.pairwise(cell):
         been_away |= bool(a == grid.ABSENT)
         rest = (track[0], track[0]) if been_away else None
         move = (int(a), int(b))

@@ -1,0 +1,70 @@
+"""When and where is the plan right: by step and frame, and as a whole."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+import xarray as xr
+from matplotlib.figure import Figure
+
+from chainofsteps.figures.style import COLUMN_INCHES, INTERVAL, caption, label, use_style
+
+
+def counts(features: xr.Dataset) -> str:
+    """The n of a caption."""
+    return f"{features.sizes['case']} cases x {features.sizes['seed']} seeds"
+
+
+def correctness_map(by_experiment: dict[str, xr.Dataset]) -> Figure:
+    """Share of streams whose frame is right in the clean estimate, over step and frame, one panel an experiment.
+
+    Parameters
+    ----------
+    by_experiment : dict
+        Experiment -> features dataset of one family.
+    """
+    use_style()
+    figure, axes = plt.subplots(
+        1, len(by_experiment), figsize=(COLUMN_INCHES, 3.2), squeeze=False, gridspec_kw={"wspace": 0.1}
+    )
+    for axis, (experiment, features) in zip(axes[0], by_experiment.items(), strict=True):
+        share = features["frame_correct"].mean(("case", "seed")).transpose("frame", "step").to_pandas()
+        sns.heatmap(
+            share,
+            vmin=0,
+            vmax=1,
+            cmap="cividis",
+            ax=axis,
+            cbar=axis is axes[0, -1],
+            cbar_kws={"label": "share of streams right"},
+            xticklabels=max(1, share.shape[1] // 5),
+        )
+        axis.invert_yaxis()
+        axis.set(title=label(experiment), xlabel="step (network evaluation)", ylabel="frame")
+        axis.tick_params(axis="both", rotation=0)
+    first = next(iter(by_experiment.values()))
+    figure.suptitle(f"{first.attrs['family']}: where the clean estimate holds the right state")
+    return caption(figure, f"{counts(first)}; frame 0 is given")
+
+
+def success_by_step(by_family: dict[str, dict[str, xr.Dataset]]) -> Figure:
+    """Share of cases solved in the clean estimate of each step, over the share of the run, a line an experiment.
+
+    Parameters
+    ----------
+    by_family : dict
+        Family -> experiment -> features dataset.
+    """
+    use_style()
+    figure, axes = plt.subplots(1, len(by_family), figsize=(COLUMN_INCHES, 2.8), sharey=True, squeeze=False)
+    for axis, (family, by_experiment) in zip(axes[0], by_family.items(), strict=True):
+        for experiment, features in by_experiment.items():
+            solved = (features["correct"] == 1).mean("seed").rename("solved").to_dataframe().reset_index()
+            solved["evaluation"] = solved["step"] + 1
+            sns.lineplot(solved, x="evaluation", y="solved", ax=axis, label=label(experiment), legend=False, **INTERVAL)
+        axis.set(title=family, xlabel="network evaluations", ylabel="share solved", ylim=(-0.02, 1.02))
+    axes[0, 0].legend(frameon=False, loc="best", fontsize="small")
+    sns.despine(figure)
+    figure.suptitle("Success read from the clean estimate")
+    first = next(iter(next(iter(by_family.values())).values()))
+    return caption(figure, f"{counts(first)} a family; mean over cases, 95 % bootstrap over cases")

@@ -1,0 +1,55 @@
+"""Cases as a dataset, and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from chainofsteps import datasets, seeds, worlds
+
+
+def case_dataset(family: str, purpose: str, first: int, count: int) -> xr.Dataset:
+    """Draw cases of a family; difficulties take turns.
+
+    Parameters
+    ----------
+    family : str
+    purpose : str
+        ``pilot`` or ``confirmatory``.
+    first, count : int
+        Indices first .. first + count - 1 of the purpose's block of seeds.
+
+    Returns
+    -------
+    Dataset
+        By the ``cases`` schema.
+    """
+    levels = worlds.family(family).DIFFICULTIES
+    cases = [
+        worlds.draw_case(family, seeds.seed_of(purpose, index), levels[index % len(levels)])
+        for index in range(first, first + count)
+    ]
+    return xr.Dataset(
+        {
+            "case_seed": ("case", np.array([case.seed for case in cases], np.int64)),
+            "difficulty": ("case", np.array([case.difficulty for case in cases], np.int16)),
+            "prompt": ("case", np.array([case.prompt for case in cases], object)),
+            "world": ("case", np.array([case.to_json() for case in cases], object)),
+            "plan": (("case", "frame"), np.stack([case.plan for case in cases])),
+            "first_frame": (("case", "y", "x", "channel"), np.stack([case.first_frame for case in cases])),
+            "ground_truth": (("case", "frame", "y", "x", "channel"), np.stack([case.video for case in cases])),
+        },
+        coords={
+            "case": np.array([case.case_id for case in cases], object),
+            "channel": np.array(["red", "green", "blue"], object),
+        },
+        attrs=datasets.attributes([family, purpose, first, count], family=family, purpose=purpose),
+    )
+
+
+def case_of(cases: xr.Dataset, case_id: str) -> worlds.Case:
+    """One case of a dataset, its solution solved anew."""
+    row = cases.sel(case=case_id)
+    return worlds.case_from_json(
+        cases.attrs["family"], int(row["case_seed"]), int(row["difficulty"]), str(row["world"].item())
+    )

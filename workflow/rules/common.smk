@@ -1,0 +1,49 @@
+"""
+Refuses a bad configuration, model or claim before any work, and holds what all rules share.
+
+REQUIRED INPUTS: config/*.yaml, workflow/schemas/*.yaml, the model's folder
+OUTPUTS: none
+"""
+
+import sys
+from pathlib import Path
+
+from chainofsteps.doors import check_claims, check_config, check_models, check_space, check_weights
+from chainofsteps.ledger.sources import module_files
+from chainofsteps.refusal import Refused
+
+CONFIG_FILES = " + ".join(map(str, workflow.overwrite_configfiles)) or "config/config.yaml"
+
+try:
+    check_config(config, CONFIG_FILES)
+    MODELS = check_models("config/models.yaml", config["model"], CONFIG_FILES)
+    check_claims("config/claims.yaml", config["experiments"])
+    check_space(config, MODELS[config["model"]])
+except Refused as refusal:
+    sys.exit(f"refused: {refusal}")
+
+MODEL = MODELS[config["model"]]
+FAMILIES = config["cases"]["families"]
+EXPERIMENTS = list(config["experiments"])
+RESULTS = Path(config["results"])
+LOGS = Path("logs") / RESULTS
+
+
+wildcard_constraints:
+    family="[a-z][a-z0-9_]*",
+    experiment="[a-z][a-z0-9_]*",
+    model="[a-z][a-z0-9_.-]*",
+
+
+def get_modules(script, *families):
+    """Modules of the package that a script uses, and those of families, which are imported by name."""
+    script = Path(workflow.basedir) / "scripts" / script
+    return [*module_files(script, "src"), *(f"src/chainofsteps/worlds/{name}.py" for name in families)]
+
+
+def get_weights(wildcards):
+    """Files of a model's folder, once they are known to be whole and unchanged."""
+    try:
+        return check_weights("config/models.yaml", wildcards.model)
+    except Refused as refusal:
+        sys.exit(f"refused: {refusal}")

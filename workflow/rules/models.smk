@@ -1,0 +1,130 @@
+"""
+Fingerprints the model that a run uses, and trains the mini reasoner anew on request (`snakemake train`).
+
+REQUIRED INPUTS: the model's folder (config/models.yaml)
+OUTPUTS: {results}/models/{model}.json; {results}/training/{model}/ (never made by the default target)
+"""
+
+TRAINING = RESULTS / "training" / "{model}"
+VAE_FILES = ["config.json", "diffusion_pytorch_model.safetensors"]
+
+
+def get_training(wildcards):
+    """Training settings of a model."""
+    return MODELS[wildcards.model]["training"]
+
+
+def get_case_count(wildcards):
+    """Training cases of a family."""
+    training = get_training(wildcards)
+    return round(training["transformer"]["cases"] * training["families"][wildcards.family])
+
+
+rule fingerprint_model:
+    input:
+        weights=get_weights,
+        modules=get_modules("fingerprint_model.py"),
+    output:
+        RESULTS / "models" / "{model}.json",
+    log:
+        LOGS / "models" / "{model}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        model=lambda wildcards: {k: v for k, v in MODELS[wildcards.model].items() if k != "training"},
+    message:
+        "Fingerprint {wildcards.model}"
+    script:
+        "../scripts/fingerprint_model.py"
+
+
+rule train_vae:
+    input:
+        modules=lambda wildcards: get_modules("train_vae.py", *get_training(wildcards)["families"]),
+    output:
+        vae=[TRAINING / "vae" / name for name in VAE_FILES],
+        log=TRAINING / "vae_log.csv",
+    log:
+        LOGS / "training" / "{model}" / "vae.log",
+    conda:
+        "../../environment.yml"
+    threads: 2
+    params:
+        training=get_training,
+        folder=lambda wildcards, output: str(Path(output.vae[0]).parent),
+    message:
+        "Train the VAE of {wildcards.model}"
+    script:
+        "../scripts/train_vae.py"
+
+
+rule encode_training_set:
+    input:
+        vae=rules.train_vae.output.vae,
+        modules=lambda wildcards: get_modules("encode_training_set.py", wildcards.family),
+    output:
+        TRAINING / "latents" / "{family}.safetensors",
+    log:
+        LOGS / "training" / "{model}" / "encode_{family}.log",
+    conda:
+        "../../environment.yml"
+    threads: 2
+    params:
+        vae=lambda wildcards, input: str(Path(input.vae[0]).parent),
+        cases=get_case_count,
+    message:
+        "Encode {wildcards.family} training videos for {wildcards.model}"
+    script:
+        "../scripts/encode_training_set.py"
+
+
+rule train_reasoner:
+    input:
+        vae=rules.train_vae.output.vae,
+        latents=lambda wildcards: expand(
+            rules.encode_training_set.output, model=wildcards.model, family=get_training(wildcards)["families"]
+        ),
+        modules=lambda wildcards: get_modules("train_reasoner.py", *get_training(wildcards)["families"]),
+    output:
+        manifest=TRAINING / "pipeline" / "SHA256SUMS",
+        log=TRAINING / "log.csv",
+    log:
+        LOGS / "training" / "{model}" / "reasoner.log",
+    conda:
+        "../../environment.yml"
+    threads: 2
+    params:
+        training=get_training,
+        model=lambda wildcards: {k: v for k, v in MODELS[wildcards.model].items() if k != "training"},
+        vae=lambda wildcards, input: str(Path(input.vae[0]).parent),
+        # Not an output: Snakemake deletes outputs of a job that fails, and a killed training goes on from here.
+        folder=lambda wildcards, output: str(Path(output.log).parent / "checkpoint"),
+    message:
+        "Train {wildcards.model}; progress and checkpoints in {params.folder}"
+    script:
+        "../scripts/train_reasoner.py"
+
+
+rule plot_training:
+    input:
+        vae_log=rules.train_vae.output.log,
+        log=rules.train_reasoner.output.log,
+        modules=get_modules("plot_training.py"),
+    output:
+        TRAINING / "training.png",
+    log:
+        LOGS / "training" / "{model}" / "plot.log",
+    conda:
+        "../../environment.yml"
+    params:
+        held_out=lambda wildcards: get_training(wildcards)["transformer"]["evaluate_cases"],
+    message:
+        "Plot the training of {wildcards.model}"
+    script:
+        "../scripts/plot_training.py"
+
+
+rule train:
+    input:
+        expand(rules.plot_training.output, model=config["model"]),
+        expand(rules.train_reasoner.output, model=config["model"]),

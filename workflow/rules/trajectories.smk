@@ -1,0 +1,34 @@
+"""
+Samples every case under every experiment and keeps the decoded clean estimate of each step.
+
+REQUIRED INPUTS: {results}/cases/{family}.nc, the model's folder
+OUTPUTS: {results}/trajectories/{model}/{experiment}/{family}.nc
+"""
+
+
+rule sample_trajectories:
+    input:
+        cases=rules.draw_cases.output,
+        fingerprint=rules.fingerprint_model.output,
+        weights=get_weights,
+        modules=get_modules("sample_trajectories.py"),
+    output:
+        RESULTS / "trajectories" / "{model}" / "{experiment}" / "{family}.nc",
+    log:
+        LOGS / "trajectories" / "{model}" / "{experiment}" / "{family}.log",
+    benchmark:
+        LOGS / "trajectories" / "{model}" / "{experiment}" / "{family}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 2
+    resources:
+        mem_mb=3000,
+    params:
+        model=lambda wildcards: {k: v for k, v in MODELS[wildcards.model].items() if k != "training"},
+        experiment=lambda wildcards: config["experiments"][wildcards.experiment],
+        seeds=config["seeds"],
+        batch=config["batch"],
+    message:
+        "Sample {wildcards.family}, {wildcards.experiment}, with {wildcards.model}"
+    script:
+        "../scripts/sample_trajectories.py"

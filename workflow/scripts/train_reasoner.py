@@ -1,0 +1,64 @@
+"""Train the reasoner on encoded videos, or go on from its checkpoint; writes the pipeline folder and the log."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from diffusers import AutoencoderKLWan
+from safetensors.torch import load_file
+
+from chainofsteps import worlds
+from chainofsteps.models import mini
+from chainofsteps.models.check import write_manifest
+from chainofsteps.models.train_reasoner import train_reasoner
+from chainofsteps.readout.cases import case_dataset
+from chainofsteps.readout.success import video_scores
+from chainofsteps.refusal import at_the_door
+from chainofsteps.sampling.trajectories import sample_videos
+
+ORDERS = {"joint": {"order": "joint", "steps": 20}, "frame_by_frame": {"order": "frame_by_frame", "steps": 3}}
+
+with at_the_door(snakemake.log[0]):
+    torch.set_num_threads(snakemake.threads)
+    training, model = snakemake.params.training, snakemake.params.model
+    settings, families, seed = training["transformer"], training["families"], training["seed"]
+    folder = Path(snakemake.params.folder)
+
+    prompts = {family: worlds.family(family).PROMPT for family in families} | {"": ""}
+    tokenizer = mini.build_tokenizer(list(prompts.values()), model["max_sequence_length"])
+    parts = {
+        "vae": AutoencoderKLWan.from_pretrained(snakemake.params.vae, local_files_only=True).eval(),
+        "tokenizer": tokenizer,
+        "text_encoder": mini.build_text_encoder(training["text_encoder"], len(tokenizer), seed),
+        "shift": settings["shift"],
+    }
+    transformer = mini.build_transformer(settings["architecture"], seed)
+    pipe = mini.build_pipeline(transformer=transformer, **parts)
+    text = {
+        family: pipe.encode_prompt(
+            prompt, do_classifier_free_guidance=False, max_sequence_length=model["max_sequence_length"]
+        )[0][0].detach()
+        for family, prompt in prompts.items()
+    }
+    held_out = {family: case_dataset(family, "pilot", 0, settings["evaluate_cases"]) for family in families}
+
+    def evaluate(averaged):
+        """Held-out success by family and order, on pilot cases."""
+        trained = mini.build_pipeline(transformer=averaged, **parts)
+        return {
+            f"{family}_{name}": float(
+                np.mean(video_scores(cases, sample_videos(trained, cases, model, order, [0], len(cases["case"]))) == 1)
+            )
+            for family, cases in held_out.items()
+            for name, order in ORDERS.items()
+        }
+
+    latents = {Path(path).stem: load_file(path)["latents"] for path in snakemake.input.latents}
+    averaged = train_reasoner(transformer, latents, text, families, settings, seed, folder, evaluate)
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    pd.DataFrame(rows).to_csv(snakemake.output.log, index=False)
+    pipeline = Path(snakemake.output.manifest).parent
+    mini.build_pipeline(transformer=averaged, **parts).save_pretrained(pipeline, safe_serialization=True)
+    write_manifest(pipeline)

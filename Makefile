@@ -17,7 +17,7 @@ INSTALLED := $(VENV)/.installed
 # Snakemake's scripts, papermill and its kernel are looked up on PATH.
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: help install replicate test lint format lock
+.PHONY: help install replicate test lint format ledger lock
 
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -48,6 +48,9 @@ format: install ## Bring workflow and code into the form that lint accepts
 	$(IN_VENV) snakefmt Snakefile workflow
 	$(IN_VENV) ruff check --fix
 	$(IN_VENV) ruff format
+
+ledger: install ## Write dvc.yaml from the workflow
+	$(IN_VENV) python -m chainofsteps.ledger stages
 
 # Not after `install`: that would put back the versions that are to be replaced.
 lock: ## Write what .venv holds into requirements.lock and environment.yml

@@ -1,7 +1,7 @@
 """The datasets of this project: one schema each, checked when written and when read.
 
-Single-file NetCDF through h5netcdf, written to a temporary name and renamed, without times or paths inside: the same data
-give the same bytes, and a half-written file never has the final name.
+Single-file NetCDF through h5netcdf, written to a temporary name and renamed, without times or paths inside: the same
+data give the same bytes, and a half-written file never has the final name.
 """
 
 from __future__ import annotations
@@ -130,6 +130,7 @@ def attributes(config_part: object, **attrs: str) -> dict[str, str]:
 def finished(dataset: xr.Dataset, schema: str) -> xr.Dataset:
     """Give each variable and coordinate the units and long_name of its schema, and each bare dim its index."""
     variables, _ = SCHEMAS[schema]
+    dataset = dataset.copy()
     for dim in dataset.dims:
         if dim not in dataset.coords:
             dataset = dataset.assign_coords({dim: np.arange(dataset.sizes[dim])})
@@ -164,6 +165,8 @@ def check(dataset: xr.Dataset, schema: str, where: object) -> xr.Dataset:
     for dim in map(str, dataset.dims):
         if dim not in dataset.coords:
             raise Refused(where, f"coordinate {dim}", "nothing", "a coordinate for every dim")
+        if dim not in COORDINATES:
+            raise Refused(where, f"dim {dim}", "not in the schema", ", ".join(COORDINATES))
         _check_variable(dataset[dim], COORDINATES[dim], f"coordinate {dim}", where)
         if len(np.unique(dataset[dim])) != dataset.sizes[dim]:
             raise Refused(where, f"coordinate {dim}", "repeated values", "each value once")
@@ -182,7 +185,8 @@ def _check_variable(array: xr.DataArray, spec: Variable, field: str, where: obje
         if array.attrs.get(attribute) != wanted:
             raise Refused(where, f"{field} {attribute}", array.attrs.get(attribute), wanted)
     if array.size and kind in "fiu":
-        low, high = array.min().item(), array.max().item()
+        # Of the values: xarray's own min and max pass over NaN.
+        low, high = array.values.min().item(), array.values.max().item()
         if not np.isfinite([low, high]).all():
             raise Refused(where, field, "NaN or infinity", "finite numbers")
         if (spec.minimum is not None and low < spec.minimum) or (spec.maximum is not None and high > spec.maximum):
@@ -198,7 +202,7 @@ def write(dataset: xr.Dataset, path: str | Path, schema: str) -> None:
         The dataset breaks its schema, or there is no space for it.
     """
     path = Path(path)
-    check(finished(dataset, schema), schema, path)
+    dataset = check(finished(dataset, schema), schema, path)
     encoding = {
         name: {"zlib": True, "complevel": 1, "shuffle": True}
         for name, variable in dataset.data_vars.items()
@@ -206,7 +210,8 @@ def write(dataset: xr.Dataset, path: str | Path, schema: str) -> None:
     }
     partial = path.with_name(path.name + ".partial")
     try:
-        dataset.to_netcdf(partial, engine="h5netcdf", encoding=encoding)
+        # By way of memory: HDF5 that meets a full disk raises any of several errors and may then end the process.
+        partial.write_bytes(dataset.to_netcdf(None, engine="h5netcdf", encoding=encoding))
         os.replace(partial, path)
     except OSError as error:
         raise Refused(path, "file", f"cannot be written ({error.strerror or error})", "a folder with space") from error
@@ -228,6 +233,6 @@ def read(path: str | Path, schema: str) -> xr.Dataset:
     try:
         with xr.open_dataset(path, engine="h5netcdf") as dataset:
             loaded = dataset.load()
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise Refused(path, "file", f"unreadable ({error})", f"a {schema} dataset in NetCDF-4") from error
     return check(loaded, schema, path)

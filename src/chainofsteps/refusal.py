@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -34,3 +35,6 @@ def at_the_door(log: str | Path) -> Iterator[None]:
         except Refused as error:
             file.write(f"refused: {error}\n")
             raise SystemExit(f"refused: {error}") from None
+        except Exception:
+            traceback.print_exc(file=file)
+            raise

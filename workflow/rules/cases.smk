@@ -16,9 +16,7 @@ rule draw_cases:
     conda:
         "../../environment.yml"
     params:
-        purpose=config["cases"]["purpose"],
-        first=config["cases"]["first"],
-        count=config["cases"]["count"],
+        draw={key: config["cases"][key] for key in ("purpose", "first", "count")},
     message:
         "Draw {wildcards.family} cases"
     script:

@@ -37,7 +37,7 @@ wildcard_constraints:
 
 def get_modules(script, *families):
     """Modules of the package that a script uses, and those of families, which are imported by name."""
-    script = Path(workflow.basedir) / "scripts" / script
+    script = Path("workflow/scripts") / script
     return [*module_files(script, "src"), *(f"src/chainofsteps/worlds/{name}.py" for name in families)]
 
 

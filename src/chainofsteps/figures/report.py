@@ -102,7 +102,8 @@ def run_line(fingerprint: dict, by_family: dict[str, dict[str, xr.Dataset]]) -> 
     runs = "; ".join(f"{label(name)}: {ds.sizes['step']} network evaluations" for name, ds in experiments.items())
     parameters = sum(fingerprint["parameters"].values())
     text = (
-        f"Model {fingerprint['model_id']}, revision {fingerprint['revision'][:12]}, {parameters / 1e6:.2f} M parameters. "
-        f"{first.sizes['case']} {first.attrs['purpose']} cases a family, {first.sizes['seed']} seeds each. {runs}."
+        f"Model {fingerprint['model_id']}, revision {fingerprint['revision'][:12]}, "
+        f"{parameters / 1e6:.2f} M parameters; "
+        f"{first.sizes['case']} {first.attrs['purpose']} cases a family, {first.sizes['seed']} seeds each; {runs}."
     )
     return f"<p>{html.escape(text)}</p>"

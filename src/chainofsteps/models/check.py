@@ -9,6 +9,7 @@ from pathlib import Path
 from chainofsteps.refusal import Refused
 
 MANIFEST = "SHA256SUMS"
+CARD = "README.md"
 PIPELINE = "WanImageToVideoPipeline"
 NETWORKS = ("transformer", "transformer_2")
 WEIGHTED = (*NETWORKS, "vae", "text_encoder", "image_encoder")
@@ -263,8 +264,8 @@ def read_manifest(folder: str | Path, revision: str) -> dict[str, str]:
 
 
 def write_manifest(folder: str | Path) -> str:
-    """Write ``SHA256SUMS`` for all files of a model folder; returns its own sha256, the model's revision."""
+    """Write ``SHA256SUMS`` for all files of a model folder but its card; returns its own sha256, the model's revision."""
     path = Path(folder) / MANIFEST
-    path.unlink(missing_ok=True)
-    path.write_text("".join(f"{digest}  {name}\n" for name, digest in hash_folder(folder).items()))
+    hashes = {name: digest for name, digest in hash_folder(folder).items() if name not in (MANIFEST, CARD)}
+    path.write_text("".join(f"{digest}  {name}\n" for name, digest in hashes.items()))
     return _sha256(path)

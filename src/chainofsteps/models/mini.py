@@ -76,7 +76,7 @@ def build_tokenizer(prompts: list[str], length: int) -> PreTrainedTokenizerFast:
 
 
 def build_text_encoder(architecture: dict, vocabulary: int, seed: int) -> UMT5EncoderModel:
-    """A UMT5 encoder with random weights from ``seed``; it is not trained: distinct prompts need distinct codes only."""
+    """A UMT5 encoder with random weights from ``seed``, not trained: distinct prompts need distinct codes only."""
     torch.manual_seed(seed)
     return UMT5EncoderModel(UMT5Config(vocab_size=vocabulary, **architecture)).eval()
 

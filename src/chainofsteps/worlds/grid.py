@@ -164,9 +164,11 @@ def read(scene: np.ndarray, kinds: tuple[str, ...], frames: np.ndarray) -> Readi
     weights = np.linalg.pinv(templates, rcond=1e-3)
     presence = np.clip(np.einsum("...cp,cpk->...ck", residual, weights), 0, 1)
     # A mass counts above three standard errors of pixel noise, estimated from what no template explains, and above a
-    # twentieth of a mover (the decoder's own error).
+    # twentieth of a mover (the decoder's own error). The noise is the cell's own where it exceeds the picture's: blur
+    # stands at the scene's edges.
     left = residual - np.einsum("...ck,ckp->...cp", presence, templates)
-    noise = np.median(np.sqrt((left**2).mean(-1)), axis=-1)[..., None, None]
+    deviation = np.sqrt((left**2).mean(-1))
+    noise = np.maximum(deviation, np.median(deviation, axis=-1, keepdims=True))[..., None]
     floor = np.maximum(0.05, 3 * noise * np.sqrt((weights**2).sum(1)))
     mass = np.where(presence > floor, presence, 0)
     per_cell = mass.sum(-1)

@@ -2,8 +2,8 @@
 
     python benchmarks/success.py [MODEL] [COUNT]
 
-Writes benchmarks/success.csv: share solved with a 95 % Wilson interval, network evaluations, seconds. The cases are pilot
-cases that neither training nor its held-out log has used.
+Writes benchmarks/success.csv: share solved with a 95 % Wilson interval, network evaluations, seconds. The cases are
+pilot cases that neither training nor its held-out log has used.
 """
 
 import sys
@@ -40,17 +40,19 @@ def main(name: str = "mini", count: str = "256") -> None:
             seconds = time.perf_counter() - start
             by_difficulty = pd.Series(solved).groupby(cases["difficulty"].values).mean()
             low, high = proportion_confint(solved.sum(), len(solved), method="wilson")
-            rows.append({
-                "family": family,
-                "experiment": experiment,
-                "evaluations": settings["evaluations"],
-                "cases": len(solved),
-                "solved": solved.mean(),
-                "ci_low": low,
-                "ci_high": high,
-                "by_difficulty": " ".join(f"{level}:{share:.2f}" for level, share in by_difficulty.items()),
-                "seconds": seconds,
-            })
+            rows.append(
+                {
+                    "family": family,
+                    "experiment": experiment,
+                    "evaluations": settings["evaluations"],
+                    "cases": len(solved),
+                    "solved": solved.mean(),
+                    "ci_low": low,
+                    "ci_high": high,
+                    "by_difficulty": " ".join(f"{level}:{share:.2f}" for level, share in by_difficulty.items()),
+                    "seconds": seconds,
+                }
+            )
             print(rows[-1], flush=True)
     pd.DataFrame(rows).to_csv(Path(__file__).with_suffix(".csv"), index=False, float_format="%.3f")
 

@@ -1,0 +1,1 @@
+"""Do denoising steps reason? A replication of *Demystifing Video Reasoning* (arXiv:2603.16870)."""

@@ -22,8 +22,8 @@ def load_yaml(path: str | Path) -> dict:
     if not path.is_file():
         raise Refused(path, "file", "nothing", "a YAML file")
     try:
-        content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise Refused(path, "file", f"unreadable ({error})", "YAML") from None
     if not isinstance(content, dict):
         raise Refused(path, "file", type(content).__name__, "a mapping")

@@ -155,6 +155,9 @@ def check(dataset: xr.Dataset, schema: str, where: object) -> xr.Dataset:
             raise Refused(where, f"attribute {name}", "nothing", "a string")
     if dataset.attrs["schema_version"] != SCHEMA_VERSION:
         raise Refused(where, "attribute schema_version", dataset.attrs["schema_version"], SCHEMA_VERSION)
+    for dim, size in dataset.sizes.items():
+        if size == 0:
+            raise Refused(where, f"dim {dim}", "size 0", "at least 1")
     extra = set(map(str, dataset.data_vars)) - set(variables)
     if extra:
         raise Refused(where, f"variable {min(extra)}", "not in the schema", ", ".join(variables))
@@ -170,8 +173,6 @@ def check(dataset: xr.Dataset, schema: str, where: object) -> xr.Dataset:
         _check_variable(dataset[dim], COORDINATES[dim], f"coordinate {dim}", where)
         if len(np.unique(dataset[dim])) != dataset.sizes[dim]:
             raise Refused(where, f"coordinate {dim}", "repeated values", "each value once")
-        if dataset.sizes[dim] == 0:
-            raise Refused(where, f"dim {dim}", "size 0", "at least 1")
     return dataset
 
 
@@ -184,13 +185,14 @@ def _check_variable(array: xr.DataArray, spec: Variable, field: str, where: obje
     for attribute, wanted in (("units", spec.units), ("long_name", spec.long_name)):
         if array.attrs.get(attribute) != wanted:
             raise Refused(where, f"{field} {attribute}", array.attrs.get(attribute), wanted)
-    if array.size and kind in "fiu":
+    if kind in "fiu":
         # Of the values: xarray's own min and max pass over NaN.
         low, high = array.values.min().item(), array.values.max().item()
         if not np.isfinite([low, high]).all():
             raise Refused(where, field, "NaN or infinity", "finite numbers")
         if (spec.minimum is not None and low < spec.minimum) or (spec.maximum is not None and high > spec.maximum):
-            raise Refused(where, field, f"values from {low} to {high}", f"{spec.minimum} to {spec.maximum}")
+            accepted = f"at least {spec.minimum}" if spec.maximum is None else f"{spec.minimum} to {spec.maximum}"
+            raise Refused(where, field, f"values from {low} to {high}", accepted)
 
 
 def write(dataset: xr.Dataset, path: str | Path, schema: str) -> None:

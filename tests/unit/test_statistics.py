@@ -349,6 +349,14 @@ def test_a_constant_outcome_earns_no_verdict():
     assert leaves == {"estimate": 0, "n": 60, "verdict": 0}
 
 
+@pytest.mark.parametrize(("cases", "slope", "passes"), [(6, 3, True), (4, 3, False), (60, 0, False)])
+def test_a_control_whose_cases_are_all_alike_passes_by_an_exact_sign_test(cases, slope, passes):
+    tau = np.broadcast_to(slope * np.maximum(np.arange(FREE + 1) - 1, 0), (cases, 2, FREE + 1))
+    control = row(judged(features("frame_by_frame", cases=cases, tau=tau)), "E1_control")
+    assert control["controls"] == ("passed" if passes else "failed")
+    assert np.isnan(control["ci_low"])
+
+
 def test_a_single_difficulty_has_no_slope():
     joint = features().assign_coords(difficulty=("case", np.full(60, 4)))
     slope = row(judged(joint, features("frame_by_frame")), "E13_difficulty_joint")

@@ -8,7 +8,7 @@ OUTPUTS: {results}/cases/{family}.nc
 
 rule draw_cases:
     input:
-        modules=lambda wildcards: get_modules("draw_cases.py", wildcards.family),
+        modules=lambda wildcards: get_modules("workflow/scripts/draw_cases.py", wildcards.family),
     output:
         RESULTS / "cases" / "{family}.nc",
     log:
@@ -16,7 +16,9 @@ rule draw_cases:
     conda:
         "../../environment.yml"
     params:
-        draw={key: config["cases"][key] for key in ("purpose", "first", "count")},
+        purpose=config["cases"]["purpose"],
+        first_case=config["cases"]["first"],
+        case_count=config["cases"]["count"],
     message:
         "Draw {wildcards.family} cases"
     script:

@@ -35,10 +35,9 @@ wildcard_constraints:
     model="[a-z][a-z0-9_.-]*",
 
 
-def get_modules(script, *families):
-    """Modules of the package that a script uses, and those of families, which are imported by name."""
-    script = Path("workflow/scripts") / script
-    return [*module_files(script, "src"), *(f"src/chainofsteps/worlds/{name}.py" for name in families)]
+def get_modules(source, *families):
+    """Modules of the package that a script or notebook uses, and those of families, which are imported by name."""
+    return [*module_files(source, "src"), *(f"src/chainofsteps/worlds/{name}.py" for name in families)]
 
 
 def get_weights(wildcards):

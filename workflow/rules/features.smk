@@ -10,7 +10,7 @@ rule extract_features:
     input:
         cases=rules.draw_cases.output,
         trajectories=rules.sample_trajectories.output,
-        modules=lambda wildcards: get_modules("extract_features.py", wildcards.family),
+        modules=lambda wildcards: get_modules("workflow/scripts/extract_features.py", wildcards.family),
     output:
         RESULTS / "features" / "{model}" / "{experiment}" / "{family}.nc",
     log:

@@ -16,14 +16,13 @@ def get_training(wildcards):
 
 def get_case_count(wildcards):
     """Training cases of a family."""
-    training = get_training(wildcards)
-    return round(training["transformer"]["cases"] * training["families"][wildcards.family])
+    return get_training(wildcards)["transformer"]["cases"][wildcards.family]
 
 
 rule fingerprint_model:
     input:
         weights=get_weights,
-        modules=get_modules("fingerprint_model.py"),
+        modules=get_modules("workflow/scripts/fingerprint_model.py"),
     output:
         RESULTS / "models" / "{model}.json",
     log:
@@ -40,7 +39,7 @@ rule fingerprint_model:
 
 rule train_vae:
     input:
-        modules=lambda wildcards: get_modules("train_vae.py", *get_training(wildcards)["families"]),
+        modules=lambda wildcards: get_modules("workflow/scripts/train_vae.py", *get_training(wildcards)["families"]),
     output:
         vae=[TRAINING / "vae" / name for name in VAE_FILES],
         log=TRAINING / "vae_log.csv",
@@ -61,7 +60,7 @@ rule train_vae:
 rule encode_training_set:
     input:
         vae=rules.train_vae.output.vae,
-        modules=lambda wildcards: get_modules("encode_training_set.py", wildcards.family),
+        modules=lambda wildcards: get_modules("workflow/scripts/encode_training_set.py", wildcards.family),
     output:
         TRAINING / "latents" / "{family}.safetensors",
     log:
@@ -84,7 +83,9 @@ rule train_reasoner:
         latents=lambda wildcards: expand(
             rules.encode_training_set.output, model=wildcards.model, family=get_training(wildcards)["families"]
         ),
-        modules=lambda wildcards: get_modules("train_reasoner.py", *get_training(wildcards)["families"]),
+        modules=lambda wildcards: get_modules(
+            "workflow/scripts/train_reasoner.py", *get_training(wildcards)["families"]
+        ),
     output:
         manifest=TRAINING / "pipeline" / "SHA256SUMS",
         log=TRAINING / "log.csv",
@@ -109,7 +110,7 @@ rule plot_training:
     input:
         vae_log=rules.train_vae.output.log,
         log=rules.train_reasoner.output.log,
-        modules=get_modules("plot_training.py"),
+        modules=get_modules("workflow/scripts/plot_training.py"),
     output:
         TRAINING / "training.png",
     log:

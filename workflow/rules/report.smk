@@ -18,7 +18,8 @@ rule write_report:
         ),
         features=rules.judge_claims.input.features,
         verdicts=rules.judge_claims.output.verdicts,
-        modules=get_modules("write_report.py"),
+        modules=get_modules("workflow/scripts/write_report.py"),
+        notebook_modules=get_modules("notebooks/report.ipynb"),
     output:
         page=report(RESULTS / "report" / "index.html", caption="../report/page.rst", category="Report"),
         success=report(FIGURES / "success_by_step.png", caption="../report/success.rst", category="Figures"),

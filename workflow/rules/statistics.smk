@@ -10,7 +10,7 @@ rule judge_claims:
     input:
         claims="config/claims.yaml",
         features=expand(rules.extract_features.output, model=config["model"], experiment=EXPERIMENTS, family=FAMILIES),
-        modules=get_modules("judge_claims.py"),
+        modules=get_modules("workflow/scripts/judge_claims.py"),
     output:
         verdicts=report(RESULTS / "statistics" / "verdicts.csv", caption="../report/verdicts.rst", category="Verdicts"),
         metrics=RESULTS / "statistics" / "metrics.json",

@@ -11,7 +11,7 @@ rule sample_trajectories:
         cases=rules.draw_cases.output,
         fingerprint=rules.fingerprint_model.output,
         weights=get_weights,
-        modules=get_modules("sample_trajectories.py"),
+        modules=get_modules("workflow/scripts/sample_trajectories.py"),
     output:
         RESULTS / "trajectories" / "{model}" / "{experiment}" / "{family}.nc",
     log:

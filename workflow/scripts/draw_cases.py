@@ -16,5 +16,10 @@ from chainofsteps.readout.cases import case_dataset
 from chainofsteps.refusal import at_the_door
 
 with at_the_door(snakemake.log[0]):
-    cases = case_dataset(snakemake.wildcards.family, **snakemake.params.draw)
+    cases = case_dataset(
+        snakemake.wildcards.family,
+        snakemake.params.purpose,
+        snakemake.params.first_case,
+        snakemake.params.case_count,
+    )
     datasets.write(cases, snakemake.output[0], "cases")

@@ -1,7 +1,7 @@
 """Read every clean estimate of a trajectories dataset; see chainofsteps.datasets for the variables made."""
 
 from chainofsteps import datasets
-from chainofsteps.readout import extract_features
+from chainofsteps.readout.features import extract_features
 from chainofsteps.refusal import at_the_door
 
 with at_the_door(snakemake.log[0]):

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from chainofsteps.figures import training_curves
+from chainofsteps.figures.training import training_curves
 from chainofsteps.refusal import at_the_door
 
 with at_the_door(snakemake.log[0]):

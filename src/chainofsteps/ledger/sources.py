@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import json
 from pathlib import Path
 
 PACKAGE = "chainofsteps"
@@ -18,7 +19,7 @@ def module_files(script: str | Path, package_root: str | Path) -> tuple[str, ...
     Parameters
     ----------
     script : path
-        A Python file.
+        A Python file or a notebook.
     package_root : path
         Folder that holds the package folder, ``src``.
 
@@ -41,12 +42,21 @@ def module_files(script: str | Path, package_root: str | Path) -> tuple[str, ...
 @functools.cache
 def _imported(file: Path, root: Path) -> frozenset[Path]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(_code(file))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return frozenset(path for name in names if name.split(".")[0] == PACKAGE for path in _files(name, root))
+
+
+def _code(file: Path) -> str:
+    """Python of a module, a script, or the code cells of a notebook."""
+    text = file.read_text()
+    if file.suffix != ".ipynb":
+        return text
+    cells = json.loads(text)["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
 
 
 def _files(name: str, root: Path) -> list[Path]:

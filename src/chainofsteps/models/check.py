@@ -264,7 +264,7 @@ def read_manifest(folder: str | Path, revision: str) -> dict[str, str]:
 
 
 def write_manifest(folder: str | Path) -> str:
-    """Write ``SHA256SUMS`` for all files of a model folder but its card; returns its own sha256, the model's revision."""
+    """Write ``SHA256SUMS`` for all files of a model folder but its card; returns the model's revision, its sha256."""
     path = Path(folder) / MANIFEST
     hashes = {name: digest for name, digest in hash_folder(folder).items() if name not in (MANIFEST, CARD)}
     path.write_text("".join(f"{digest}  {name}\n" for name, digest in hashes.items()))

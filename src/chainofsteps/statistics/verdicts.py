@@ -4,7 +4,8 @@ Rules (``config/claims.yaml`` says them in words, entry by entry):
 
 - Confirmatory rows stand in one Holm family at `ALPHA`. The *corrected interval* of a row is its BCa interval at the
   level of its Holm step. A verdict needs both the adjusted p and the corrected interval.
-- A control stands outside that family; it passes when its whole 95 % interval lies beyond its smallest effect.
+- A control stands outside that family; it passes when its whole 95 % interval lies beyond its smallest effect or, where
+  all cases are alike and so have no interval, when an exact sign test says so.
 - A confirmatory row whose positive control did not pass in the same family says at most "inconclusive".
 """
 
@@ -250,7 +251,7 @@ def _measure(claim: dict, family: str, features: dict, seed: int, draws: int) ->
         "estimate": inference.estimate(values, regressor),
     }
     if inference.is_constant(values):
-        return _Measure(row | {"verdict": "inconclusive", "reason": "constant outcome"})
+        return _Measure(row | _judge_constant(claim, values))
     if regressor is not None and inference.is_constant(regressor):
         row |= {"estimate": np.nan, "verdict": "not testable here", "reason": f"constant {estimand.slope_on}"}
         return _Measure(row)
@@ -260,6 +261,15 @@ def _measure(claim: dict, family: str, features: dict, seed: int, draws: int) ->
         row |= {"ci_low": np.nan, "ci_high": np.nan, "p": np.nan}
         return _Measure(row | {"verdict": "inconclusive", "reason": "constant resamples"})
     return _Measure(row, values, regressor)
+
+
+def _judge_constant(claim: dict, values: np.ndarray) -> dict:
+    """Without spread there is no interval; a control may still pass by an exact sign test of its n equal cases."""
+    beyond = (values[0] > claim["smallest_effect"]["value"]) == (claim["direction"] == "greater")
+    p = 0.5 ** len(values)
+    if claim["role"] == "control" and beyond and p <= ALPHA:
+        return {"verdict": "replicated", "p": p, "reason": "all cases alike; exact sign test"}
+    return {"verdict": "inconclusive", "reason": "constant outcome"}
 
 
 def _p(claim: dict, values: np.ndarray, regressor: np.ndarray | None, seed: int, draws: int) -> float:

@@ -1,0 +1,79 @@
+"""A clone of the project in a new folder, and Snakemake in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+QUICK = ("--configfile", "config/quick.yaml")
+
+
+class Clone:
+    """A copy of the project's files, without results."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+        for name in filter(None, listed.stdout.split("\0")):
+            source, target = ROOT / name, folder / name
+            if name.startswith("results/") or not source.is_file():
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+        if (ROOT / "profiles").is_symlink():
+            (folder / "profiles").unlink(missing_ok=True)
+            (folder / "profiles").symlink_to("workflow/profiles")
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
+        """Run Snakemake here with this clone's package."""
+        environment = os.environ | {
+            "PYTHONPATH": str(self.folder / "src"),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def planned(self, *arguments: str) -> set[str]:
+        """Rules that a dry run would run, the target rule left out."""
+        done = self.snakemake("-n", "--quiet", "host", *arguments)
+        assert done.returncode == 0, done.stderr
+        table = (done.stdout + done.stderr).split("Job stats:")
+        if len(table) == 1:
+            assert "Nothing to be done" in table[0]
+            return set()
+        rows = [line.split() for line in table[1].splitlines()]
+        return {row[0] for row in rows if len(row) == 2 and row[1].isdigit()} - {"total", "replicate", "all"}
+
+
+@pytest.fixture(scope="session")
+def make_clone(tmp_path_factory) -> Callable[[str], Clone]:
+    """``make_clone(name)``: a new clone."""
+    return lambda name: Clone(tmp_path_factory.mktemp(name))
+
+
+@pytest.fixture(scope="session")
+def finished(make_clone) -> Clone:
+    """A clone in which the quick configuration was run to its end. Put back what you change."""
+    clone = make_clone("finished")
+    done = clone.snakemake("--cores", "2", *QUICK)
+    assert done.returncode == 0, done.stderr
+    return clone

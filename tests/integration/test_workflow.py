@@ -1,0 +1,133 @@
+"""The whole workflow, as a user runs it, on the quick configuration."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+
+import pandas as pd
+import pytest
+import yaml
+
+from chainofsteps import datasets
+
+QUICK = ("--configfile", "config/quick.yaml")
+RESULTS = "results/quick"
+FAMILIES = ("maze", "pattern", "reappearance")
+EXPERIMENTS = ("joint", "frame_by_frame")
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+
+def hashes(clone):
+    """sha256 of every dataset, metric, table and figure."""
+    files = sorted((clone.folder / RESULTS).rglob("*.*"))
+    wanted = [file for file in files if file.suffix in (".nc", ".json", ".csv", ".png")]
+    return {file.relative_to(clone.folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in wanted}
+
+
+def test_all_that_is_promised_is_there_and_by_its_schema(finished):
+    results = finished.folder / RESULTS
+    for family in FAMILIES:
+        datasets.read(results / "cases" / f"{family}.nc", "cases")
+        for experiment in EXPERIMENTS:
+            datasets.read(results / "trajectories" / "mini" / experiment / f"{family}.nc", "trajectories")
+            datasets.read(results / "features" / "mini" / experiment / f"{family}.nc", "features")
+    table = pd.read_csv(results / "statistics" / "verdicts.csv")
+    claims = yaml.safe_load((finished.folder / "config/claims.yaml").read_text())["claims"]
+    assert set(table["id"]) == {claim["id"] for claim in claims} | {"answer"}
+    assert set(table["family"]) == set(FAMILIES)
+    metrics = json.loads((results / "statistics" / "metrics.json").read_text())
+    assert set(metrics) == set(table["id"])
+
+
+def test_the_trajectory_ends_in_its_last_clean_estimate(finished):
+    """The last step goes to sigma 0, where state and clean estimate are one."""
+    path = finished.folder / RESULTS / "trajectories" / "mini" / "joint" / "maze.nc"
+    trajectories = datasets.read(path, "trajectories")
+    assert trajectories["sigma"].isel(step=0)[1:].values == pytest.approx(1)
+    assert (trajectories["sigma"].diff("step").isel(latent_frame=slice(1, None)) < 0).all()
+    assert (trajectories["active"].isel(latent_frame=0) == 0).all()
+
+
+def test_nothing_is_left_to_do(finished):
+    assert finished.planned(*QUICK) == set()
+
+
+def test_the_report_needs_no_network_and_shows_each_figure(finished):
+    page = (finished.folder / RESULTS / "report" / "index.html").read_text()
+    assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", page)
+    assert page.count("data:image/png;base64") == 2 + len(FAMILIES) * (1 + len(EXPERIMENTS))
+    assert "E0_gain" in page and "single pass" in page
+    assert "Traceback" not in page
+
+
+@pytest.mark.parametrize(
+    ("module", "rules"),
+    [
+        ("src/chainofsteps/statistics/verdicts.py", {"judge_claims", "write_report"}),
+        ("src/chainofsteps/figures/strips.py", {"write_report"}),
+        ("src/chainofsteps/readout/features.py", {"extract_features", "judge_claims", "write_report"}),
+        (
+            "src/chainofsteps/sampling/orders.py",
+            {"sample_trajectories", "extract_features", "judge_claims", "write_report"},
+        ),
+        ("src/chainofsteps/models/train_reasoner.py", set()),
+    ],
+)
+def test_an_edited_module_reruns_what_uses_it_and_nothing_else(finished, module, rules):
+    path = finished.folder / module
+    before = path.read_bytes()
+    path.write_bytes(before + b"\n# edited\n")
+    try:
+        assert finished.planned(*QUICK) == rules
+    finally:
+        path.write_bytes(before)
+    assert finished.planned(*QUICK) == set()
+
+
+def test_a_changed_setting_reruns_what_reads_it(finished):
+    assert finished.planned(*QUICK, "--config", 'statistics={"draws": 600, "seed": 1}') == {
+        "judge_claims",
+        "write_report",
+    }
+
+
+def test_snakemake_report(finished):
+    done = finished.snakemake(*QUICK, "--report", "report.zip")
+    assert done.returncode == 0, done.stderr
+    assert (finished.folder / "report.zip").stat().st_size > 10_000
+
+
+def test_another_clone_gives_the_same_bytes(finished, make_clone):
+    other = make_clone("other")
+    done = other.snakemake("--cores", "2", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert hashes(other) == hashes(finished)
+    assert len(hashes(other)) > 20
+
+
+def test_a_broken_dataset_is_refused_in_one_line(finished):
+    import xarray as xr
+
+    path = finished.folder / RESULTS / "trajectories" / "mini" / "joint" / "maze.nc"
+    before, times = path.read_bytes(), path.stat()
+    with xr.open_dataset(path, engine="h5netcdf") as dataset:
+        wrong = dataset.load().rename({"frame": "moment"})
+    features = f"{RESULTS}/features/mini/joint/maze.nc"
+    kept = (finished.folder / features).read_bytes()
+    try:
+        wrong.to_netcdf(path, engine="h5netcdf")
+        done = finished.snakemake("--cores", "1", *QUICK, features)
+        assert done.returncode != 0
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if "refused:" in line]
+        assert lines and "maze.nc" in lines[0] and "clean_estimate" in lines[0] and "accepted" in lines[0]
+    finally:
+        path.write_bytes(before)
+        (finished.folder / features).write_bytes(kept)
+        import os
+
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        finished.snakemake(*QUICK, "--touch", "--cores", "1")
+    assert finished.planned(*QUICK) == set()

@@ -1,0 +1,424 @@
+"""Configuration, models and claims: what is shipped is accepted; each wrong thing is refused in one line."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+import yaml
+
+from chainofsteps import doors, worlds
+from chainofsteps.configuration import check_schema, deep_merged, load_yaml
+from chainofsteps.refusal import Refused, at_the_door
+from chainofsteps.sampling.orders import ORDERS
+
+ROOT = Path(__file__).parents[2]
+WHERE = "config/mine.yaml"
+SCHEMAS = [load_yaml(path) for path in sorted((ROOT / "workflow/schemas").glob("*.schema.yaml"))]
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch):
+    """The doors are asked by the Snakefile, whose working directory is the repository."""
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture(scope="module")
+def default() -> dict:
+    return load_yaml(ROOT / "config/config.yaml")
+
+
+@pytest.fixture(scope="module")
+def models() -> dict:
+    return load_yaml(ROOT / "config/models.yaml")
+
+
+@pytest.fixture(scope="module")
+def claims() -> dict:
+    return load_yaml(ROOT / "config/claims.yaml")
+
+
+@pytest.fixture
+def written(tmp_path):
+    """``written(content)``: the path of a YAML file of that content."""
+
+    def write(content: object) -> Path:
+        path = tmp_path / "written.yaml"
+        path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+        return path
+
+    return write
+
+
+def with_field(content: dict, field: str, value: object) -> dict:
+    """A copy with another value at a dotted path."""
+    *way, last = field.split(".")
+    content = copy.deepcopy(content)
+    place = content
+    for key in way:
+        place = place[key]
+    place[last] = value
+    return content
+
+
+def without_field(content: dict, field: str) -> dict:
+    """A copy without what a dotted path leads to."""
+    *way, last = field.split(".")
+    content = copy.deepcopy(content)
+    place = content
+    for key in way:
+        place = place[key]
+    del place[last]
+    return content
+
+
+def line_of(caught: pytest.ExceptionInfo) -> str:
+    line = str(caught.value)
+    assert "\n" not in line
+    assert ": given " in line and "; accepted: " in line
+    return line
+
+
+def refusal(config: dict) -> tuple[str, str, str]:
+    """Field, given and accepted of a refused configuration, which names its file."""
+    with pytest.raises(Refused) as caught:
+        doors.check_config(config, WHERE)
+    line = line_of(caught)
+    assert line.startswith(f"{WHERE}: ")
+    field, rest = line.removeprefix(f"{WHERE}: ").split(": given ", 1)
+    given, accepted = rest.split("; accepted: ", 1)
+    return field, given, accepted
+
+
+# What is shipped
+
+
+def test_default_is_accepted(default):
+    doors.check_config(default, "config/config.yaml")
+
+
+def test_quick_is_accepted_over_the_default(default):
+    quick = deep_merged(default, load_yaml(ROOT / "config/quick.yaml"))
+    doors.check_config(quick, "config/config.yaml + config/quick.yaml")
+    assert quick["results"] != default["results"]
+    assert quick["cases"]["families"] == default["cases"]["families"]
+    assert quick["experiments"]["joint"]["order"] == default["experiments"]["joint"]["order"]
+
+
+def test_default_runs_every_family_and_order(default):
+    assert default["cases"]["families"] == list(worlds.families())
+    assert {experiment["order"] for experiment in default["experiments"].values()} == set(ORDERS)
+
+
+def test_models_and_claims_are_accepted(default):
+    doors.check_models("config/models.yaml", default["model"], "config/config.yaml")
+    doors.check_claims("config/claims.yaml", default["experiments"])
+
+
+def test_orders_of_the_schema_are_those_of_the_sampler():
+    schema = load_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+    order = schema["properties"]["experiments"]["additionalProperties"]["properties"]["order"]
+    assert order["enum"] == list(ORDERS)
+
+
+def properties(schema: dict, path: str = "") -> dict[str, dict]:
+    """Each property of a schema by its dotted path, also those of free keys and items."""
+    found = {f"{path}.{name}": sub for name, sub in schema.get("properties", {}).items()}
+    inner = dict(found)
+    for key in ("additionalProperties", "items"):
+        if isinstance(schema.get(key), dict):
+            inner[f"{path}.*"] = schema[key]
+    return found | {name: sub for at, each in inner.items() for name, sub in properties(each, at).items()}
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: schema["description"].split()[0])
+def test_schema_describes_and_types_every_property(schema):
+    found = properties(schema)
+    assert len(found) > 5
+    for path, each in found.items():
+        assert each.get("description"), path
+        assert each.get("type"), path
+
+
+def test_defaults_of_the_schema_are_those_of_the_file(default):
+    def stated(schema: dict, value: object, path: str) -> None:
+        if "default" in schema:
+            assert value == schema["default"], path
+        for name, each in schema.get("properties", {}).items():
+            stated(each, value[name], f"{path}.{name}")
+
+    stated(load_yaml(ROOT / "workflow/schemas/config.schema.yaml"), default, "config")
+
+
+# Refused: the configuration
+
+
+@pytest.mark.parametrize(
+    ("field", "accepted"),
+    [
+        ("colour", "results, model, cases, seeds, experiments, batch, statistics"),
+        ("cases.size", "families, purpose, first, count"),
+        ("experiments.joint.shift", "order, steps"),
+        ("statistics.level", "draws, seed"),
+    ],
+)
+def test_unknown_key(default, field, accepted):
+    assert refusal(with_field(default, field, 1)) == (field, "an unknown key", accepted)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "given", "accepted"),
+    [
+        ("batch", "many", "'many'", "integer"),
+        ("batch", 2.5, "2.5", "integer"),
+        ("batch", True, "True", "integer"),
+        ("batch", None, "None", "integer"),
+        ("batch", 0, "0", "at least 1"),
+        ("batch", 5000, "5000", "at most 4096"),
+        ("cases", [], "[]", "object"),
+        ("cases.families", "maze", "'maze'", "array"),
+        ("cases.families", [], "[]", "at least 1 of them"),
+        ("cases.families", ["maze", "maze"], "['maze', 'maze']", "each value once"),
+        ("cases.count", 0, "0", "at least 3"),
+        ("cases.count", -5, "-5", "at least 3"),
+        ("cases.first", -1, "-1", "at least 0"),
+        ("cases.purpose", "training", "'training'", "pilot, confirmatory"),
+        ("seeds", [1, 1], "[1, 1]", "each value once"),
+        ("seeds", [], "[]", "at least 1 of them"),
+        ("seeds", 3, "3", "array"),
+        ("experiments", {}, "{}", "at least 1 of them"),
+        ("experiments", None, "None", "object"),
+        ("experiments.joint.order", "backwards", "'backwards'", "joint, frame_by_frame"),
+        ("experiments.joint.steps", 0, "0", "at least 1"),
+        ("experiments.joint.steps", "20", "'20'", "integer"),
+        ("statistics.draws", 99, "99", "at least 100"),
+        ("model", 3, "3", "string"),
+    ],
+)
+def test_wrong_value(default, field, value, given, accepted):
+    assert refusal(with_field(default, field, value)) == (field, given, accepted)
+
+
+def test_wrong_seed_is_named_by_its_place(default):
+    assert refusal(with_field(default, "seeds", [0, -1])) == ("seeds.1", "-1", "at least 0")
+
+
+@pytest.mark.parametrize("path", ["..", "../results", "results/../..", "/results", "a folder", "results/", "", "."])
+def test_results_outside_the_repository(default, path):
+    field, given, accepted = refusal(with_field(default, "results", path))
+    assert (field, given) == ("results", repr(path))
+    assert accepted.startswith("text that matches ")
+
+
+@pytest.mark.parametrize("name", ["Joint", "2steps", "frame by frame", "a/b"])
+def test_name_of_an_experiment(default, name):
+    field, given, accepted = refusal(with_field(default, "experiments", {name: {"order": "joint", "steps": 1}}))
+    assert (field, given) == ("experiments", repr(name))
+    assert accepted.startswith("text that matches ")
+
+
+@pytest.mark.parametrize(
+    "field", ["results", "cases", "cases.purpose", "seeds", "experiments", "experiments.joint.order", "statistics.seed"]
+)
+def test_missing_key(default, field):
+    named, given, accepted = refusal(without_field(default, field))
+    assert (named, given) == (field, "nothing")
+    assert accepted
+
+
+def test_unknown_family(default):
+    given = refusal(with_field(default, "cases.families", ["maze", "labyrinth"]))
+    assert given == ("cases.families", "'labyrinth'", "maze, pattern, reappearance")
+
+
+def test_every_shipped_field_is_checked(default):
+    """Nothing in the file is beyond the schema's reach: another type is refused wherever it stands."""
+
+    def fields(value: object, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+        below = (
+            [each for key, sub in value.items() for each in fields(sub, (*path, key))]
+            if value.__class__ is dict
+            else []
+        )
+        return [path, *below] if path else below
+
+    for path in fields(default):
+        field = ".".join(path)
+        assert refusal(with_field(default, field, 1.5))[0] == field
+
+
+# Refused: files
+
+
+@pytest.mark.parametrize(
+    ("content", "given"), [("cases: [1, 2", "unreadable"), ("- a\n- list", "list"), ("", "NoneType")]
+)
+def test_file_that_is_no_mapping(written, content, given):
+    path = written(content)
+    with pytest.raises(Refused) as caught:
+        load_yaml(path)
+    assert line_of(caught).startswith(f"{path}: file: given {given}")
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(Refused) as caught:
+        load_yaml(tmp_path / "nowhere.yaml")
+    assert line_of(caught) == f"{tmp_path / 'nowhere.yaml'}: file: given nothing; accepted: a YAML file"
+
+
+def test_file_that_is_no_text(tmp_path):
+    path = tmp_path / "binary.yaml"
+    path.write_bytes(b"\xff\xfe\x00model")
+    with pytest.raises(Refused, match="file: given unreadable"):
+        load_yaml(path)
+
+
+def test_schema_of_a_whole_file_names_the_file():
+    with pytest.raises(Refused, match=r"^x\.yaml: file: given \{\}; accepted: at least 1 of them$"):
+        check_schema({}, {"minProperties": 1}, "x.yaml")
+
+
+# Refused: models
+
+
+def test_unknown_model(models):
+    with pytest.raises(Refused) as caught:
+        doors.check_models("config/models.yaml", "giant", WHERE)
+    assert line_of(caught) == f"{WHERE}: model: given 'giant'; accepted: {', '.join(models)}"
+
+
+@pytest.mark.parametrize(("field", "value"), [("frames", 17), ("height", 64), ("width", 24)])
+def test_model_whose_videos_are_not_the_worlds(models, written, field, value):
+    path = written(with_field(models, f"mini.{field}", value))
+    with pytest.raises(Refused) as caught:
+        doors.check_models(path, "mini", WHERE)
+    line = line_of(caught)
+    assert line.startswith(f"{path}: mini.frames: given ")
+    assert str(value) in line
+    assert line.endswith("; accepted: 9 frames of 32 x 32")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "accepted"),
+    [
+        ("revision", "main", "text that matches"),
+        ("frames", "nine", "integer"),
+        ("guidance_scale", 0.5, "at least 1"),
+        ("negative_prompt", 3, "string"),
+    ],
+)
+def test_wrong_entry_of_a_model(models, written, field, value, accepted):
+    path = written(with_field(models, f"mini.{field}", value))
+    with pytest.raises(Refused) as caught:
+        doors.check_models(path, "mini", WHERE)
+    assert line_of(caught).startswith(f"{path}: mini.{field}: given {value!r}; accepted: {accepted}")
+
+
+def test_unknown_and_missing_entry_of_a_model(models, written):
+    path = written(with_field(models, "mini.colour", "red"))
+    with pytest.raises(Refused, match=r"mini\.colour: given an unknown key; accepted: path, revision"):
+        doors.check_models(path, "mini", WHERE)
+    path = written(without_field(models, "mini.revision"))
+    with pytest.raises(Refused, match=r"mini\.revision: given nothing; accepted: sha256"):
+        doors.check_models(path, "mini", WHERE)
+
+
+def test_weights_that_are_not_there(models, written, tmp_path):
+    path = written(with_field(models, "mini.path", str(tmp_path / "nowhere")))
+    with pytest.raises(Refused) as caught:
+        doors.check_weights(path, "mini")
+    assert line_of(caught).startswith(str(tmp_path / "nowhere"))
+
+
+# Refused: claims
+
+
+def test_claim_about_an_experiment_that_is_not_run(default, claims, written):
+    path = written(claims)
+    named = claims["claims"][0]["experiments"][0]
+    experiments = without_field(default, f"experiments.{named}")["experiments"]
+    with pytest.raises(Refused) as caught:
+        doors.check_claims(path, experiments)
+    assert line_of(caught) == (
+        f"{path}: {claims['claims'][0]['id']}.experiments: given {named!r}; accepted: {', '.join(experiments)}"
+    )
+
+
+def test_claim_with_an_unknown_key(default, claims, written):
+    path = written({"claims": [claims["claims"][0] | {"mood": "good"}]})
+    with pytest.raises(Refused, match=r"claims\.0\.mood: given an unknown key"):
+        doors.check_claims(path, default["experiments"])
+
+
+# Refused: the disk
+
+
+def test_disk_too_small(default, models, monkeypatch):
+    # Pictures of a run: families x cases x seeds, times the evaluations of both orders, times frames.
+    pictures = 3 * 48 * 2 * (20 + 8 * 3) * 9
+    needed = pictures * 32 * 32 * 3
+    for free, enough in [(needed, True), (needed - 1, False)]:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: Usage(10**12, 0, free))
+        if enough:
+            doors.check_space(default, models["mini"])
+            continue
+        with pytest.raises(Refused) as caught:
+            doors.check_space(default, models["mini"])
+        assert line_of(caught) == (
+            f"results: disk: given {free / 1e9:.3g} GB free; accepted: at least {needed / 1e9:.3g} GB for this run"
+        )
+
+
+def test_disk_is_that_of_the_nearest_folder_that_exists(default, models, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: asked.append(path) or Usage(0, 0, 10**15))
+    monkeypatch.chdir(tmp_path)
+    doors.check_space(with_field(default, "results", "a/b/c"), models["mini"])
+    (tmp_path / "a/b").mkdir(parents=True)
+    doors.check_space(with_field(default, "results", "a/b/c"), models["mini"])
+    assert [Path(path).resolve() for path in asked] == [tmp_path, tmp_path / "a/b"]
+
+
+@pytest.mark.parametrize(("order", "evaluations"), [("joint", 20), ("frame_by_frame", 160)])
+def test_evaluations_are_those_of_the_order(order, evaluations):
+    assert doors.evaluations({"order": order, "steps": 20}, 9) == evaluations
+    assert len(ORDERS[order](9, 20).active) == evaluations
+
+
+# Merging, refusing
+
+
+def test_overlay_replaces_lists_and_merges_mappings():
+    base = {"a": {"b": 1, "c": [1, 2]}, "d": 3}
+    assert deep_merged(base, {"a": {"c": [9]}, "e": {}}) == {"a": {"b": 1, "c": [9]}, "d": 3, "e": {}}
+    assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 3}
+
+
+def test_overlay_of_another_kind_replaces():
+    assert deep_merged({"a": {"b": 1}}, {"a": 2}) == {"a": 2}
+    assert deep_merged({"a": 2}, {"a": {"b": 1}}) == {"a": {"b": 1}}
+
+
+def test_refusal_is_one_line():
+    error = Refused("file", "field", "two\nlines", "one")
+    assert str(error) == "file: field: given two lines; accepted: one"
+    assert isinstance(error, ValueError)
+
+
+def test_script_ends_with_one_line_and_a_failure(tmp_path, capsys):
+    log = tmp_path / "log.txt"
+    with pytest.raises(SystemExit) as caught, at_the_door(log):
+        print("at work")
+        raise Refused("file", "field", 1, 2)
+    assert caught.value.code == "refused: file: field: given 1; accepted: 2"
+    assert log.read_text() == "at work\nrefused: file: field: given 1; accepted: 2\n"
+    assert capsys.readouterr().out == ""
+
+
+def test_script_does_not_hide_other_errors(tmp_path):
+    with pytest.raises(ZeroDivisionError), at_the_door(tmp_path / "log.txt"):
+        _ = 1 / 0

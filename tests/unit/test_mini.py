@@ -1,0 +1,129 @@
+"""The shipped mini reasoner: is it what its card says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from chainofsteps import seeds, worlds
+from chainofsteps.models.check import check_fit, check_folder, read_manifest
+from chainofsteps.models.load import load_pipeline, pipeline_form
+from chainofsteps.models.mini import build_tokenizer, build_vae, frame_wise
+from chainofsteps.models.train_vae import read_after_round_trip
+from chainofsteps.readout.cases import case_dataset
+from chainofsteps.readout.success import video_scores
+from chainofsteps.sampling.loop import Stream, decode, sample
+from chainofsteps.sampling.trajectories import loop_settings, sample_videos
+
+ROOT = Path(__file__).parents[2]
+MODEL = yaml.safe_load((ROOT / "config/models.yaml").read_text())["mini"]
+FOLDER = ROOT / MODEL["path"]
+FAMILIES = tuple(MODEL["training"]["families"])
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    return load_pipeline(FOLDER, hashes=read_manifest(FOLDER, MODEL["revision"]))
+
+
+def pilot_cases(family, count, first=500_000):
+    levels = worlds.family(family).DIFFICULTIES
+    return [worlds.draw_case(family, seeds.seed_of("pilot", first + i), levels[i % len(levels)]) for i in range(count)]
+
+
+def test_the_folder_is_whole_and_pinned():
+    check_folder(FOLDER, read_manifest(FOLDER, MODEL["revision"]))
+    check_fit(FOLDER, MODEL["frames"], MODEL["height"], MODEL["width"])
+
+
+def test_it_is_a_ti2v_pipeline_with_eight_free_latent_frames(pipe):
+    assert pipeline_form(pipe) == "ti2v"
+    assert (MODEL["frames"] - 1) // pipe.vae_scale_factor_temporal >= 8
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_states_are_read_right_after_the_vae(pipe, family):
+    """At least 99 % of frames; a frame is right when the one right of all cells and kinds is read."""
+    assert read_after_round_trip(pipe.vae, pilot_cases(family, 30)) >= 0.99
+
+
+def test_the_vae_is_frame_wise(pipe):
+    """A decoded frame depends on its own latent frame alone."""
+    latents = torch.randn(1, 8, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    other = latents.clone()
+    other[:, :, 1] += 1
+    with torch.no_grad():
+        changed = (pipe.vae.decode(latents).sample - pipe.vae.decode(other).sample).abs().amax((0, 1, 3, 4))
+    assert changed[1] > 0.01
+    assert changed[[0, 2, 3]].max() < 1e-5
+
+
+def test_two_dimensional_evaluation_gives_the_same_values():
+    vae = build_vae(MODEL["training"]["vae"]["architecture"], seed=3)
+    frames = torch.randn(2, 3, 1, 32, 32, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        whole = vae.encode(frames).latent_dist.mean
+        with frame_wise(vae):
+            flat = vae.encode(frames).latent_dist.mean
+        again = vae.encode(frames).latent_dist.mean
+    torch.testing.assert_close(flat, whole, rtol=1e-4, atol=1e-5)
+    assert torch.equal(again, whole)
+
+
+@pytest.mark.parametrize("guidance_scale", [1.0, 2.0])
+def test_joint_order_is_the_pipelines_own_call(pipe, guidance_scale):
+    case = pilot_cases("maze", 1)[0]
+    stream = Stream(case.case_id, case.first_frame, case.prompt, seed=7)
+    settings = loop_settings(MODEL, {"order": "joint", "steps": 4}) | {"guidance_scale": guidance_scale}
+    ours = sample(pipe, [stream], **settings)
+    theirs = pipe(
+        image=Image.fromarray(case.first_frame),
+        prompt=case.prompt,
+        negative_prompt=MODEL["negative_prompt"],
+        height=32,
+        width=32,
+        num_frames=MODEL["frames"] - 1,  # diffusers adds one where the VAE does not compress time
+        num_inference_steps=4,
+        guidance_scale=guidance_scale,
+        generator=torch.Generator().manual_seed(7),
+        max_sequence_length=MODEL["max_sequence_length"],
+        output_type="latent",
+    ).frames
+    assert ours.shape == theirs.shape == (1, 8, 9, 8, 8)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "experiment", [{"order": "joint", "steps": 10}, {"order": "frame_by_frame", "steps": 2}], ids=lambda e: e["order"]
+)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_it_solves_new_cases_in_both_orders(pipe, family, experiment):
+    """A floor far below benchmarks/success.csv: catches a model that was swapped or a loop that broke."""
+    cases = case_dataset(family, "pilot", 600_000, 18)
+    videos = sample_videos(pipe, cases, MODEL, experiment, [0], 18)
+    assert (video_scores(cases, videos) == 1).mean() >= 0.35
+
+
+def test_the_finished_video_keeps_the_given_frame(pipe):
+    case = pilot_cases("reappearance", 1)[0]
+    stream = Stream(case.case_id, case.first_frame, case.prompt, seed=1)
+    video = decode(pipe, sample(pipe, [stream], **loop_settings(MODEL, {"order": "joint", "steps": 2})))
+    assert np.abs(video[0, 0].astype(int) - case.first_frame).mean() < 4
+
+
+def test_the_tokenizer_knows_every_prompt(pipe):
+    for family in FAMILIES:
+        tokens = pipe.tokenizer(worlds.family(family).PROMPT).input_ids
+        assert pipe.tokenizer.unk_token_id not in tokens
+        assert len(tokens) <= MODEL["max_sequence_length"]
+    built = build_tokenizer([worlds.family(family).PROMPT for family in FAMILIES], MODEL["max_sequence_length"])
+    assert built.get_vocab() == pipe.tokenizer.get_vocab()
+
+
+def test_no_pickle_is_shipped():
+    assert {path.suffix for path in FOLDER.rglob("*") if path.is_file()} <= {".safetensors", ".json", ".md", ""}

@@ -1,0 +1,149 @@
+"""Training of the mini reasoner on a tiny configuration."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chainofsteps import seeds
+from chainofsteps.models import train_reasoner as training
+from chainofsteps.models.mini import build_transformer, build_vae, normalise
+from chainofsteps.models.train_vae import random_frames, train_vae, training_case
+
+ARCHITECTURE = {
+    "patch_size": [1, 2, 2], "num_attention_heads": 2, "attention_head_dim": 12, "in_channels": 4, "out_channels": 4,
+    "text_dim": 8, "freq_dim": 16, "ffn_dim": 32, "num_layers": 2, "cross_attn_norm": True,
+    "qk_norm": "rms_norm_across_heads", "rope_max_seq_len": 16,
+}  # fmt: skip
+SETTINGS = {
+    "shift": 3.0, "batch": 4, "steps": 6, "warmup": 2, "learning_rate": 0.01, "final_share": 0.05, "ema": 0.9,
+    "prompt_dropout": 0.25, "noise_levels": {"shared": 0.5, "frame_by_frame": 0.3, "independent": 0.2},
+    "checkpoint_every": 2, "evaluate_every": 4, "compile": False,
+}  # fmt: skip
+VAE = {
+    "base_dim": 8, "z_dim": 4, "dim_mult": [1, 2], "num_res_blocks": 1, "temperal_downsample": [False],
+    "in_channels": 12, "out_channels": 12, "patch_size": 2, "scale_factor_temporal": 1, "scale_factor_spatial": 4,
+    "latents_mean": [0.0] * 4, "latents_std": [1.0] * 4,
+}  # fmt: skip
+SHARES = {"maze": 0.7, "pattern": 0.3}
+
+
+def run(folder, evaluate=lambda transformer: {"maze_joint": 0.5}, **changes):
+    generator = torch.Generator().manual_seed(3)
+    latents = {name: torch.randn(5, 4, 4, 4, 4, generator=generator).half() for name in SHARES}
+    text = {name: torch.randn(6, 8, generator=generator) for name in ("", *SHARES)}
+    transformer = build_transformer(ARCHITECTURE, seed=5)
+    return training.train_reasoner(transformer, latents, text, SHARES, SETTINGS | changes, 11, folder, evaluate)
+
+
+class Killed(Exception):
+    pass
+
+
+def kill(transformer):
+    raise Killed
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
+    whole = run(tmp_path / "whole")
+    with pytest.raises(Killed):  # at step 4, before that checkpoint is written: the last one is of step 2
+        run(tmp_path / "killed", evaluate=kill)
+    resumed = run(tmp_path / "killed")
+    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)
+    logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("whole", "killed")]
+    assert logs[0] == logs[1]
+
+
+def test_the_log_holds_loss_and_held_out_success(tmp_path):
+    run(tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    assert [row["samples"] for row in rows] == [8, 16, 24]
+    assert ["maze_joint" in row for row in rows] == [False, True, True]
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_the_loss_falls(tmp_path):
+    run(tmp_path, steps=60, checkpoint_every=20, evaluate_every=60)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert rows[-1]["loss"] < rows[0]["loss"]
+
+
+@given(seed=st.integers(0, 10_000), frames=st.integers(2, 9))
+@settings(max_examples=30, deadline=None)
+def test_noise_levels(seed, frames):
+    sigma = training.draw_sigmas(16, frames, SETTINGS["noise_levels"], 3.0, torch.Generator().manual_seed(seed))
+    assert sigma.shape == (16, frames)
+    assert (sigma[:, 0] == 0).all()
+    assert ((sigma >= 0) & (sigma <= 1)).all()
+
+
+@pytest.mark.parametrize("mode", ["shared", "frame_by_frame", "independent"])
+def test_each_kind_of_noise_level(mode):
+    shares = {"shared": 0.0, "frame_by_frame": 0.0, "independent": 0.0, mode: 1.0}
+    free = training.draw_sigmas(64, 6, shares, 3.0, torch.Generator().manual_seed(1))[:, 1:]
+    if mode == "shared":
+        assert (free == free[:, :1]).all()
+    elif mode == "independent":
+        assert len(free.unique()) == free.numel()
+    else:
+        partial = (free > 0) & (free < 1)
+        assert (partial.sum(1) == 1).all()
+        for row, now in zip(free, partial.int().argmax(1), strict=True):
+            assert (row[:now] == 0).all() and (row[now + 1 :] == 1).all()
+
+
+def test_the_loss_is_zero_for_the_true_velocity_and_blind_to_given_frames():
+    clean, noise = torch.randn(2, 4, 3, 4, 4), torch.randn(2, 4, 3, 4, 4)
+    sigma = torch.tensor([[0.0, 0.5, 1.0], [0.0, 0.0, 0.3]])
+
+    def oracle(state, timestep, text, return_dict):
+        velocity = noise - clean
+        velocity[:, :, 0] = 99  # the given frame carries no noise and no loss
+        assert timestep.shape == (2, 3 * 4)
+        return (velocity,)
+
+    assert training.flow_matching_loss(oracle, clean, None, sigma, noise) == 0
+
+
+def test_the_schedule_warms_up_and_decays():
+    rates = [training.learning_rate_share(step, 100, 10, 0.05) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and rates[10] == pytest.approx(1.0)
+    assert rates[-1] == pytest.approx(0.05, abs=0.01)
+    assert all(a >= b for a, b in pairwise(rates[10:]))
+
+
+def test_equal_frames_are_encoded_once_and_alike():
+    vae = build_vae(VAE, seed=1).eval()
+    videos = np.stack([training_case("maze", i).video for i in range(3)])
+    latents = training.encode_videos(vae, videos)
+    assert latents.shape == (3, 4, 9, 8, 8) and latents.dtype == torch.float16
+    pixels = torch.from_numpy(videos[1].astype(np.float32) / 127.5 - 1).permute(3, 0, 1, 2)[None]
+    with torch.no_grad():
+        whole = normalise(vae.encode(pixels).latent_dist.mode(), vae)
+    torch.testing.assert_close(latents[1].float(), whole[0], rtol=0, atol=5e-3)
+
+
+def test_vae_training_sets_the_statistics_of_its_latents():
+    settings = {
+        "architecture": VAE, "scenes": 6, "batch": 4, "steps": 3, "learning_rate": 1e-3, "latent_noise": 0.02,
+        "latent_penalty": 1e-3,
+    }  # fmt: skip
+    vae, log = train_vae(settings, {"maze": 0.5, "pattern": 0.5}, seed=2)
+    cases = [training_case("maze", i) for i in range(6)]
+    frames = torch.from_numpy(random_frames(cases, np.random.default_rng(0), 64)).permute(0, 3, 1, 2)[:, :, None]
+    with torch.no_grad():
+        latents = normalise(vae.encode(frames).latent_dist.mean, vae)
+    assert latents.std() == pytest.approx(1, abs=0.4)
+    assert log[0]["step"] == 0 and set(log[0]) == {"step", "loss", "psnr"}
+
+
+def test_training_cases_are_training_cases():
+    assert {seeds.purpose_of_content(training_case("pattern", i).first_frame) for i in range(20)} == {"training"}

@@ -12,12 +12,14 @@ from PIL import Image
 
 from chainofsteps import seeds, worlds
 from chainofsteps.models.check import check_fit, check_folder, read_manifest
+from chainofsteps.models.frame_wise import frame_wise, is_frame_wise
 from chainofsteps.models.load import load_pipeline, pipeline_form
-from chainofsteps.models.mini import build_tokenizer, build_vae, frame_wise
+from chainofsteps.models.mini import build_tokenizer, build_vae
 from chainofsteps.models.train_vae import read_after_round_trip
 from chainofsteps.readout.cases import case_dataset
 from chainofsteps.readout.success import video_scores
-from chainofsteps.sampling.loop import Stream, decode, sample
+from chainofsteps.sampling.decode import TrajectoryDecoder, decode
+from chainofsteps.sampling.loop import Stream, sample
 from chainofsteps.sampling.trajectories import loop_settings, sample_videos
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +63,19 @@ def test_the_vae_is_frame_wise(pipe):
         changed = (pipe.vae.decode(latents).sample - pipe.vae.decode(other).sample).abs().amax((0, 1, 3, 4))
     assert changed[1] > 0.01
     assert changed[[0, 2, 3]].max() < 1e-5
+
+
+def test_what_did_not_change_is_not_decoded_again_and_the_pictures_are_the_same(pipe):
+    assert is_frame_wise(pipe.vae)
+    decoder = TrajectoryDecoder(pipe, batch=2)
+    latents = torch.randn(3, 8, 9, 8, 8, generator=torch.Generator().manual_seed(4))
+    for frame in (None, 5, 6):
+        if frame is not None:
+            latents = latents.clone()
+            latents[:, :, frame] *= 0.5
+        video = decoder(latents)
+        assert np.abs(video.astype(int) - decode(pipe, latents)).max() <= 1
+    assert np.array_equal(decoder(latents), video)
 
 
 def test_two_dimensional_evaluation_gives_the_same_values():

@@ -5,9 +5,11 @@ REQUIRED INPUTS: config/*.yaml, workflow/schemas/*.yaml, the model's folder
 OUTPUTS: none
 """
 
+import re
 import sys
 from pathlib import Path
 
+from chainofsteps import worlds
 from chainofsteps.doors import check_claims, check_config, check_models, check_space, check_weights
 from chainofsteps.ledger.sources import module_files
 from chainofsteps.refusal import Refused
@@ -30,9 +32,9 @@ LOGS = Path("logs") / RESULTS
 
 
 wildcard_constraints:
-    family="[a-z][a-z0-9_]*",
-    experiment="[a-z][a-z0-9_]*",
-    model="[a-z][a-z0-9_.-]*",
+    family="|".join(worlds.families()),
+    experiment="|".join(EXPERIMENTS),
+    model="|".join(map(re.escape, MODELS)),
 
 
 def get_modules(source, *families):

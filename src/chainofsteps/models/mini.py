@@ -8,16 +8,13 @@ alone; no order between frames is added by the decoder.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 
 import torch
-import torch.nn.functional as functional
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanImageToVideoPipeline, WanTransformer3DModel
-from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+
+from chainofsteps.models.frame_wise import causal_convolutions
 
 
 def build_vae(architecture: dict, seed: int) -> AutoencoderKLWan:
@@ -25,28 +22,9 @@ def build_vae(architecture: dict, seed: int) -> AutoencoderKLWan:
     torch.manual_seed(seed)
     vae = AutoencoderKLWan(**architecture)
     with torch.no_grad():
-        for module in vae.modules():
-            if isinstance(module, WanCausalConv3d):
-                module.weight[:, :, :-1] = 0
+        for conv in causal_convolutions(vae):
+            conv.weight[:, :, :-1] = 0
     return vae
-
-
-@contextmanager
-def frame_wise(vae: AutoencoderKLWan) -> Iterator[AutoencoderKLWan]:
-    """Evaluate a frame-wise VAE's convolutions in two dimensions, on videos of one frame: same values, less work."""
-
-    def last_tap(conv: WanCausalConv3d, x: torch.Tensor, cache_x: torch.Tensor | None = None) -> torch.Tensor:
-        padded = functional.pad(x[:, :, 0], conv._padding[:4])
-        return functional.conv2d(padded, conv.weight[:, :, -1], conv.bias, conv.stride[1:])[:, :, None]
-
-    convolutions = [module for module in vae.modules() if isinstance(module, WanCausalConv3d)]
-    for conv in convolutions:
-        conv.forward = partial(last_tap, conv)
-    try:
-        yield vae
-    finally:
-        for conv in convolutions:
-            del conv.forward
 
 
 def build_transformer(architecture: dict, seed: int) -> WanTransformer3DModel:

@@ -19,7 +19,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
 from chainofsteps import worlds
-from chainofsteps.models.mini import frame_wise, normalise
+from chainofsteps.models.frame_wise import frame_wise
+from chainofsteps.models.mini import normalise
 
 _ENCODE_BATCH = 64
 

@@ -8,7 +8,8 @@ from diffusers import AutoencoderKLWan
 from tqdm import tqdm
 
 from chainofsteps import seeds, worlds
-from chainofsteps.models.mini import build_vae, frame_wise
+from chainofsteps.models.frame_wise import frame_wise
+from chainofsteps.models.mini import build_vae
 from chainofsteps.worlds import grid
 
 

@@ -222,34 +222,6 @@ def sample(
     return state
 
 
-@torch.no_grad()
-def decode(pipe: WanImageToVideoPipeline, latents: torch.Tensor, batch: int = 32) -> np.ndarray:
-    """Latents to videos, as the pipeline does it.
-
-    Parameters
-    ----------
-    pipe : WanImageToVideoPipeline
-    latents : Tensor, (stream, channel, latent_frame, row, col)
-        Normalised latents: a result of `sample`, or a clean estimate.
-    batch : int
-        Streams decoded at once.
-
-    Returns
-    -------
-    ndarray of uint8, (stream, frame, height, width, 3)
-        Rounded half to even.
-    """
-    videos = []
-    for part in latents.split(batch):
-        part = part.to(pipe._execution_device, pipe.vae.dtype)
-        mean = torch.tensor(pipe.vae.config.latents_mean).view(1, -1, 1, 1, 1).to(part)
-        inverse_std = 1.0 / torch.tensor(pipe.vae.config.latents_std).view(1, -1, 1, 1, 1).to(part)
-        video = pipe.vae.decode(part / inverse_std + mean, return_dict=False)[0]
-        pixels = ((video.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
-        videos.append(pixels.permute(0, 2, 3, 4, 1).cpu().numpy())
-    return np.concatenate(videos)
-
-
 def _refuse_options(
     pipe: WanImageToVideoPipeline, streams: Sequence[Stream], guidance_scale_2: float | None, max_sequence_length: int
 ) -> None:

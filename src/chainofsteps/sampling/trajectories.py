@@ -9,12 +9,35 @@ from diffusers import WanImageToVideoPipeline
 from tqdm import tqdm
 
 from chainofsteps.datasets import attributes
-from chainofsteps.sampling.loop import Moment, Stream, decode, sample
+from chainofsteps.sampling.decode import TrajectoryDecoder
+from chainofsteps.sampling.loop import Moment, Stream, sample
 
 
 def stream_seed(case_seed: int, seed: int) -> int:
     """Seed of a stream's initial noise: cases that share a generation seed do not share their noise."""
     return int(np.random.SeedSequence([case_seed, seed]).generate_state(1)[0])
+
+
+class TrajectoryRecorder:
+    """Observer of one batch: decoded clean estimates and where each latent frame stands.
+
+    Attributes
+    ----------
+    decoded : list of ndarray of uint8, (stream, frame, y, x, channel)
+        One an evaluation.
+    timetable : list of tuple of Tensor, (latent_frame,)
+        sigma, timestep and active of each evaluation.
+    """
+
+    def __init__(self, pipe: WanImageToVideoPipeline, batch: int):
+        self._decode = TrajectoryDecoder(pipe, batch)
+        self.decoded: list[np.ndarray] = []
+        self.timetable: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+
+    def __call__(self, moment: Moment) -> None:
+        """Keep what a moment shows."""
+        self.decoded.append(self._decode(moment.clean_estimate))
+        self.timetable.append((moment.sigma, moment.timestep, moment.active))
 
 
 def streams_of(cases: xr.Dataset, seeds: list[int]) -> list[Stream]:
@@ -39,7 +62,7 @@ def sample_videos(
     """Finished videos only, uint8 (case, seed, frame, y, x, channel); arguments as :func:`sample_trajectories`."""
     streams, settings = streams_of(cases, seeds), loop_settings(model, experiment)
     parts = [streams[start : start + batch] for start in range(0, len(streams), batch)]
-    videos = np.concatenate([decode(pipe, sample(pipe, part, **settings), batch) for part in parts])
+    videos = np.concatenate([TrajectoryDecoder(pipe, batch)(sample(pipe, part, **settings)) for part in parts])
     return videos.reshape(cases.sizes["case"], len(seeds), *videos.shape[1:])
 
 
@@ -68,23 +91,17 @@ def sample_trajectories(
     streams, settings = streams_of(cases, seeds), loop_settings(model, experiment)
     estimates, finals, timetable = [], [], []
     for start in tqdm(range(0, len(streams), batch), desc=cases.attrs["family"], unit="batch"):
-        decoded: list[np.ndarray] = []
-        moments: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-
-        def observe(moment: Moment, decoded: list = decoded, moments: list = moments) -> None:
-            decoded.append(decode(pipe, moment.clean_estimate, batch))
-            moments.append((moment.sigma, moment.timestep, moment.active))
-
-        latents = sample(pipe, streams[start : start + batch], observers=[observe], **settings)
+        recorder = TrajectoryRecorder(pipe, batch)
+        latents = sample(pipe, streams[start : start + batch], observers=[recorder], **settings)
         finals.append(latents.numpy())
-        estimates.append(np.stack(decoded, axis=1))
-        timetable = [np.stack([np.asarray(each) for each in column]) for column in zip(*moments, strict=True)]
+        estimates.append(np.stack(recorder.decoded, axis=1))
+        timetable = recorder.timetable
 
     def by_case(parts: list[np.ndarray]) -> np.ndarray:
         whole = np.concatenate(parts)
         return whole.reshape(cases.sizes["case"], len(seeds), *whole.shape[1:])
 
-    sigma, timestep, active = timetable
+    sigma, timestep, active = (torch.stack(column).numpy() for column in zip(*timetable, strict=True))
     return xr.Dataset(
         {
             "difficulty": cases["difficulty"],

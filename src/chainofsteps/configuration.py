@@ -9,6 +9,14 @@ import yaml
 
 from chainofsteps.refusal import Refused
 
+# JSON Schema takes 20.0 for an integer; range() and torch do not.
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
+
 
 def load_yaml(path: str | Path) -> dict:
     """Read a YAML mapping.
@@ -31,15 +39,16 @@ def load_yaml(path: str | Path) -> dict:
 
 
 def check_schema(content: dict, schema: dict, where: object) -> dict:
-    """Hold a mapping against a JSON schema and name the first thing that is wrong.
+    """Hold a mapping against a JSON schema (2020-12) and name the first thing that is wrong.
+
+    An integer is written as one: 20.0 is refused.
 
     Raises
     ------
     Refused
         With the path of the field, what was given and what the schema accepts.
     """
-    validator = jsonschema.validators.validator_for(schema)(schema)
-    errors = sorted(validator.iter_errors(content), key=lambda e: [str(p) for p in e.absolute_path])
+    errors = sorted(_Validator(schema).iter_errors(content), key=lambda e: [str(p) for p in e.absolute_path])
     if errors:
         raise Refused(where, *_explained(jsonschema.exceptions.best_match(errors)))
     return content
@@ -61,6 +70,8 @@ def _explained(error: jsonschema.ValidationError) -> tuple[str, object, object]:
         "enum": ", ".join(map(str, limit)) if rule == "enum" else "",
         "minimum": f"at least {limit}",
         "maximum": f"at most {limit}",
+        "exclusiveMinimum": f"more than {limit}",
+        "exclusiveMaximum": f"less than {limit}",
         "minItems": f"at least {limit} of them",
         "minProperties": f"at least {limit} of them",
         "uniqueItems": "each value once",
@@ -73,12 +84,3 @@ def check_choice(where: object, field: str, given: object, accepted: object) -> 
     """Refuse a name that is not among the accepted ones."""
     if given not in accepted:
         raise Refused(where, field, repr(given), ", ".join(map(str, accepted)))
-
-
-def deep_merged(base: dict, overlay: dict) -> dict:
-    """A mapping with another laid over it, key by key, as Snakemake lays a ``--configfile`` over the default."""
-    merged = dict(base)
-    for key, value in overlay.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = deep_merged(merged[key], value) if both else value
-    return merged

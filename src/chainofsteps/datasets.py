@@ -54,6 +54,8 @@ COORDINATES = {
 }
 
 _DIFFICULTY = Variable(("case",), "i", "1", "difficulty, as the family counts it", 0)
+# Variables that are coordinates of a dim beside its index.
+_AUXILIARY = ("sigma", "timestep", "difficulty")
 _SIGMA = Variable(("step", "latent_frame"), "f", "1", "noise level of the latent frame before the step", 0, 1)
 _TIMESTEP = Variable(("step", "latent_frame"), "f", "1", "timestep given to the network", 0, 1000)
 _ACTIVE = Variable(("step", "latent_frame"), "i", "1", "1 where the step moves the latent frame", 0, 1)
@@ -95,6 +97,7 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
         {
             "difficulty": _DIFFICULTY,
             "sigma": _SIGMA,
+            "timestep": _TIMESTEP,
             "active": _ACTIVE,
             "occupancy": Variable((*_STATE_FRAME, "row", "col"), "f", "1", "mass of the mover in the cell", 0, 1),
             "plan": Variable(_STATE_FRAME, "i", "1", "state read: kind * 65 + cell, 64 absent, -1 waiting", -1),
@@ -134,6 +137,7 @@ def finished(dataset: xr.Dataset, schema: str) -> xr.Dataset:
     for dim in dataset.dims:
         if dim not in dataset.coords:
             dataset = dataset.assign_coords({dim: np.arange(dataset.sizes[dim])})
+    dataset = dataset.set_coords([name for name in _AUXILIARY if name in dataset.variables])
     for name in dataset.variables:
         spec = variables.get(str(name)) or COORDINATES.get(str(name))
         if spec:
@@ -162,8 +166,10 @@ def check(dataset: xr.Dataset, schema: str, where: object) -> xr.Dataset:
     if extra:
         raise Refused(where, f"variable {min(extra)}", "not in the schema", ", ".join(variables))
     for name, spec in variables.items():
-        if name not in dataset.data_vars:
+        if name not in dataset.variables:
             raise Refused(where, f"variable {name}", "nothing", f"dims {spec.dims}")
+        if (name in dataset.coords) != (name in _AUXILIARY):
+            raise Refused(where, f"variable {name}", "in the wrong place", f"coordinates: {', '.join(_AUXILIARY)}")
         _check_variable(dataset[name], spec, f"variable {name}", where)
     for dim in map(str, dataset.dims):
         if dim not in dataset.coords:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from chainofsteps import worlds
 from chainofsteps.configuration import check_choice, check_schema, load_yaml
 from chainofsteps.models.check import MANIFEST, check_fit, check_folder, read_manifest
 from chainofsteps.refusal import Refused
+from chainofsteps.statistics.claims import check_entries
 
 SCHEMAS = Path("workflow/schemas")
 
@@ -29,6 +31,8 @@ def check_config(config: dict, where: object) -> None:
 def check_models(path: str | Path, name: str, where: object) -> dict:
     """Read the models file; the chosen model must be in it and make videos of the worlds' shape.
 
+    Its training, where it has one, must know its families and share out all of the samples.
+
     Returns
     -------
     dict
@@ -44,7 +48,28 @@ def check_models(path: str | Path, name: str, where: object) -> dict:
     if model["frames"] != worlds.FRAMES or {model["height"], model["width"]} != {worlds.SIZE}:
         given = f"{model['frames']} frames of {model['height']} x {model['width']}"
         raise Refused(path, f"{name}.frames", given, f"{worlds.FRAMES} frames of {worlds.SIZE} x {worlds.SIZE}")
+    if "training" in model:
+        _check_training(path, f"{name}.training", model["training"])
     return models
+
+
+def _check_training(path: str | Path, field: str, training: dict) -> None:
+    """What a schema cannot say: names that agree, shares that sum to 1."""
+    families, transformer = training["families"], training["transformer"]
+    for family in families:
+        check_choice(path, f"{field}.families", family, worlds.families())
+    _check_shares(path, f"{field}.families", families)
+    if set(transformer["cases"]) != set(families):
+        raise Refused(path, f"{field}.transformer.cases", ", ".join(transformer["cases"]), ", ".join(families))
+    if training["vae"]["scenes"] < len(families):
+        raise Refused(path, f"{field}.vae.scenes", training["vae"]["scenes"], f"at least {len(families)}, one a family")
+    _check_shares(path, f"{field}.transformer.noise_levels", transformer["noise_levels"])
+
+
+def _check_shares(path: str | Path, field: str, shares: dict[str, float]) -> None:
+    total = math.fsum(shares.values())
+    if not math.isclose(total, 1, rel_tol=0, abs_tol=1e-9):
+        raise Refused(path, field, f"shares that sum to {total:.10g}", "shares that sum to 1")
 
 
 @functools.cache
@@ -69,13 +94,14 @@ def check_weights(path: str | Path, name: str) -> tuple[str, ...]:
 
 
 def check_claims(path: str | Path, experiments: dict) -> dict:
-    """Read the claims; each must name experiments of the configuration.
+    """Read the claims; each must be one that can be judged, and name experiments of the configuration.
 
     Raises
     ------
     Refused
     """
     claims = check_schema(load_yaml(path), load_yaml(SCHEMAS / "claims.schema.yaml"), path)
+    check_entries(claims["claims"], path)
     for claim in claims["claims"]:
         for experiment in claim["experiments"]:
             check_choice(path, f"{claim['id']}.experiments", experiment, experiments)
@@ -90,15 +116,23 @@ def evaluations(experiment: dict, latent_frames: int) -> int:
 def check_space(config: dict, model: dict) -> None:
     """Refuse a run whose decoded clean estimates (uncompressed) would not fit on the disk.
 
+    Trajectories that are there already take no more space: a finished run is never refused.
+
     Raises
     ------
     Refused
     """
     frame = model["height"] * model["width"] * 3
-    streams = len(config["cases"]["families"]) * config["cases"]["count"] * len(config["seeds"])
-    steps = sum(evaluations(experiment, model["frames"]) for experiment in config["experiments"].values())
-    needed = streams * steps * model["frames"] * frame
+    streams = config["cases"]["count"] * len(config["seeds"])
     folder = Path(config["results"])
+    made = folder / "trajectories" / config["model"]
+    steps = sum(
+        evaluations(experiment, model["frames"])
+        for name, experiment in config["experiments"].items()
+        for family in config["cases"]["families"]
+        if not (made / name / f"{family}.nc").exists()
+    )
+    needed = streams * steps * model["frames"] * frame
     standing = next(path for path in [folder, *folder.absolute().parents] if path.exists())
     free = shutil.disk_usage(standing).free
     if free < needed:

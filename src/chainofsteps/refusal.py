@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Refused(ValueError):
@@ -28,13 +33,40 @@ class Refused(ValueError):
 
 @contextmanager
 def at_the_door(log: str | Path) -> Iterator[None]:
-    """Run a script's body with its output in ``log``; a refusal ends it with one line and status 1."""
-    with Path(log).open("w", buffering=1) as file, redirect_stdout(file), redirect_stderr(file):
-        try:
-            yield
-        except Refused as error:
-            file.write(f"refused: {error}\n")
-            raise SystemExit(f"refused: {error}") from None
-        except Exception:
-            traceback.print_exc(file=file)
+    """Run a script's body with its output in ``log``; a refusal or a full disk ends it with one line and status 1."""
+    try:
+        with Path(log).open("w", buffering=1) as file, redirect_stdout(file), redirect_stderr(file):
+            try:
+                yield
+            except Exception as error:
+                refusal = _refusal(error, log)
+                if refusal is None:
+                    traceback.print_exc(file=file)
+                    raise
+                file.write(f"refused: {refusal}\n")
+                raise refusal from None
+    except Exception as error:
+        # Asked again: the log lies on the same disk, so that writing or closing it may be what fails.
+        refusal = _refusal(error, log)
+        if refusal is None:
             raise
+        raise SystemExit(f"refused: {refusal}") from None
+
+
+def _refusal(error: Exception, log: str | Path) -> Refused | None:
+    """What to say in one line; None where the traceback is wanted."""
+    if isinstance(error, Refused):
+        return error
+    number = _os_error(error)
+    if number not in NO_ROOM:
+        return None
+    where = getattr(error, "filename", None) or Path(log).with_suffix("")
+    return Refused(where, "disk", os.strerror(number), "room for this file on the disk, in the quota and size limits")
+
+
+def _os_error(error: Exception) -> int | None:
+    """Number of a system's error; safetensors is written in Rust and states it in its message only."""
+    if isinstance(error, OSError):
+        return error.errno
+    stated = re.search(r"\(os error (\d+)\)", str(error))
+    return int(stated[1]) if stated else None

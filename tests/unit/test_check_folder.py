@@ -136,6 +136,22 @@ def test_a_file_that_the_hashes_name_must_be_there(folder):
         check_folder(folder, hashes)
 
 
+@pytest.mark.parametrize("name", ["notes.txt", "vae/README.md", "vae/second.safetensors", ".hidden"])
+def test_a_file_that_the_hashes_do_not_name_is_refused(folder, name):
+    hashes = hash_folder(folder)
+    (folder / name).write_bytes((folder / "vae" / WEIGHTS).read_bytes())
+    check_folder(folder)
+    with pytest.raises(Refused, match=rf"/{name}: file: given not named in SHA256SUMS; accepted: "):
+        check_folder(folder, hashes)
+
+
+def test_manifest_and_card_need_no_hash(folder):
+    hashes = hash_folder(folder)
+    for name in ("SHA256SUMS", "README.md"):
+        (folder / name).write_text("text")
+    check_folder(folder, hashes)
+
+
 def test_hashes_are_sha256_by_relative_path(folder):
     hashes = hash_folder(folder)
     assert list(hashes) == sorted(hashes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from chainofsteps import doors, worlds
-from chainofsteps.configuration import check_schema, deep_merged, load_yaml
+from chainofsteps.configuration import check_schema, load_yaml
 from chainofsteps.refusal import Refused, at_the_door
 from chainofsteps.sampling.orders import ORDERS
 
@@ -74,6 +75,15 @@ def without_field(content: dict, field: str) -> dict:
         place = place[key]
     del place[last]
     return content
+
+
+def deep_merged(base: dict, overlay: dict) -> dict:
+    """A mapping with another laid over it, key by key, as Snakemake lays a ``--configfile`` over the default."""
+    merged = dict(base)
+    for key, value in overlay.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = deep_merged(merged[key], value) if both else value
+    return merged
 
 
 def line_of(caught: pytest.ExceptionInfo) -> str:
@@ -175,6 +185,7 @@ def test_unknown_key(default, field, accepted):
     [
         ("batch", "many", "'many'", "integer"),
         ("batch", 2.5, "2.5", "integer"),
+        ("batch", 20.0, "20.0", "integer"),
         ("batch", True, "True", "integer"),
         ("batch", None, "None", "integer"),
         ("batch", 0, "0", "at least 1"),
@@ -195,6 +206,7 @@ def test_unknown_key(default, field, accepted):
         ("experiments.joint.order", "backwards", "'backwards'", "joint, frame_by_frame"),
         ("experiments.joint.steps", 0, "0", "at least 1"),
         ("experiments.joint.steps", "20", "'20'", "integer"),
+        ("experiments.joint.steps", 20.0, "20.0", "integer"),
         ("statistics.draws", 99, "99", "at least 100"),
         ("model", 3, "3", "string"),
     ],
@@ -327,6 +339,52 @@ def test_unknown_and_missing_entry_of_a_model(models, written):
         doors.check_models(path, "mini", WHERE)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "given", "accepted"),
+    [
+        ("seed", -1, "-1", "at least 0"),
+        ("colour", 1, "an unknown key", "seed, families, vae, text_encoder, transformer"),
+        ("vae.layers", 1, "an unknown key", "architecture, scenes, "),
+        ("vae.learning_rate", 0, "0", "more than 0"),
+        ("vae.learning_rate", "1e-3", "'1e-3'", "number"),
+        ("vae.steps", 1600.0, "1600.0", "integer"),
+        ("vae.scenes", 2, "2", "at least 3, one a family"),
+        ("text_encoder.d_model", 0, "0", "at least 1"),
+        ("text_encoder.heads", 4, "an unknown key", "d_model, "),
+        ("transformer.ema", 1, "1", "less than 1"),
+        ("transformer.prompt_dropout", 1.5, "1.5", "at most 1"),
+        ("transformer.compile", "yes", "'yes'", "boolean"),
+        ("transformer.cases", {"maze": 5, "pattern": 5}, "maze, pattern", "maze, pattern, reappearance"),
+        ("transformer.noise_levels.late", 0, "an unknown key", "shared, frame_by_frame, independent"),
+        ("transformer.noise_levels.shared", 0.6, "shares that sum to 1.1", "shares that sum to 1"),
+        ("families.maze", 0.63, "shares that sum to 0.99", "shares that sum to 1"),
+        ("families.maze", float("nan"), "shares that sum to nan", "shares that sum to 1"),
+        ("families", {"maze": 0.5, "labyrinth": 0.5}, "'labyrinth'", "maze, pattern, reappearance"),
+    ],
+)
+def test_wrong_training(models, written, field, value, given, accepted):
+    path = written(with_field(models, f"mini.training.{field}", value))
+    with pytest.raises(Refused) as caught:
+        doors.check_models(path, "mini", WHERE)
+    named = field.rsplit(".", 1)[0] if "sum to" in given else field
+    assert line_of(caught).startswith(f"{path}: mini.training.{named}: given {given}; accepted: {accepted}")
+
+
+def test_each_setting_of_the_training_is_needed(models, written):
+    for part in ("vae", "text_encoder", "transformer", "transformer.noise_levels"):
+        section = models["mini"]["training"]
+        for key in part.split("."):
+            section = section[key]
+        for key in section:
+            field = f"mini.training.{part}.{key}"
+            with pytest.raises(Refused, match=rf": {field}: given nothing"):
+                doors.check_models(written(without_field(models, field)), "mini", WHERE)
+
+
+def test_a_model_needs_no_training(models, written):
+    doors.check_models(written(without_field(models, "mini.training")), "mini", WHERE)
+
+
 def test_weights_that_are_not_there(models, written, tmp_path):
     path = written(with_field(models, "mini.path", str(tmp_path / "nowhere")))
     with pytest.raises(Refused) as caught:
@@ -357,7 +415,8 @@ def test_claim_with_an_unknown_key(default, claims, written):
 # Refused: the disk
 
 
-def test_disk_too_small(default, models, monkeypatch):
+def test_disk_too_small(default, models, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     # Pictures of a run: families x cases x seeds, times the evaluations of both orders, times frames.
     pictures = 3 * 48 * 2 * (20 + 8 * 3) * 9
     needed = pictures * 32 * 32 * 3
@@ -371,6 +430,24 @@ def test_disk_too_small(default, models, monkeypatch):
         assert line_of(caught) == (
             f"results: disk: given {free / 1e9:.3g} GB free; accepted: at least {needed / 1e9:.3g} GB for this run"
         )
+
+
+def test_trajectories_that_are_there_need_no_space(default, models, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    files = [
+        tmp_path / "results/trajectories/mini" / experiment / f"{family}.nc"
+        for experiment in default["experiments"]
+        for family in default["cases"]["families"]
+    ]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, 0))
+    doors.check_space(default, models["mini"])
+    files[0].unlink()
+    needed = 48 * 2 * 20 * 9 * 32 * 32 * 3
+    with pytest.raises(Refused, match=f"at least {needed / 1e9:.3g} GB"):
+        doors.check_space(default, models["mini"])
 
 
 def test_disk_is_that_of_the_nearest_folder_that_exists(default, models, monkeypatch, tmp_path):
@@ -389,18 +466,7 @@ def test_evaluations_are_those_of_the_order(order, evaluations):
     assert len(ORDERS[order](9, 20).active) == evaluations
 
 
-# Merging, refusing
-
-
-def test_overlay_replaces_lists_and_merges_mappings():
-    base = {"a": {"b": 1, "c": [1, 2]}, "d": 3}
-    assert deep_merged(base, {"a": {"c": [9]}, "e": {}}) == {"a": {"b": 1, "c": [9]}, "d": 3, "e": {}}
-    assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 3}
-
-
-def test_overlay_of_another_kind_replaces():
-    assert deep_merged({"a": {"b": 1}}, {"a": 2}) == {"a": 2}
-    assert deep_merged({"a": 2}, {"a": {"b": 1}}) == {"a": {"b": 1}}
+# Refusing
 
 
 def test_refusal_is_one_line():
@@ -422,3 +488,37 @@ def test_script_ends_with_one_line_and_a_failure(tmp_path, capsys):
 def test_script_does_not_hide_other_errors(tmp_path):
     with pytest.raises(ZeroDivisionError), at_the_door(tmp_path / "log.txt"):
         _ = 1 / 0
+
+
+@pytest.mark.parametrize(
+    ("error", "where", "given"),
+    [
+        (OSError(errno.ENOSPC, "full"), "{job}", "No space left on device"),
+        (OSError(errno.EDQUOT, "full"), "{job}", "Disk quota exceeded"),
+        (OSError(errno.EFBIG, "full", "results/a.nc"), "results/a.nc", "File too large"),
+        (RuntimeError("Error while serializing: I/O error: (os error 28)"), "{job}", "No space left on device"),
+    ],
+)
+def test_script_on_a_full_disk_ends_with_one_line(tmp_path, error, where, given):
+    log = tmp_path / "maze.log"
+    with pytest.raises(SystemExit) as caught, at_the_door(log):
+        raise error
+    line = caught.value.code
+    assert line.startswith(f"refused: {where.format(job=tmp_path / 'maze')}: disk: given {given}; accepted: room")
+    assert log.read_text() == f"{line}\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize(
+    "ending", [lambda: None, lambda: print("at work"), lambda: doors.check_choice("f", "k", 1, [2])]
+)
+def test_script_whose_log_cannot_be_written(ending):
+    with pytest.raises(SystemExit, match=r"^refused: /dev/full: disk: given No space left"), at_the_door("/dev/full"):
+        ending()
+        print("done")
+
+
+def test_script_does_not_hide_a_file_that_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError), at_the_door(tmp_path / "log.txt"):
+        (tmp_path / "nowhere").read_text()
+    assert "Traceback" in (tmp_path / "log.txt").read_text()

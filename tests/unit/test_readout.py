@@ -13,6 +13,7 @@ from chainofsteps import datasets, worlds
 from chainofsteps.readout.cases import case_dataset, case_of
 from chainofsteps.readout.features import BRANCHES, commitment_step, extract_features, state_entropy, state_masses
 from chainofsteps.readout.success import video_scores
+from chainofsteps.refusal import Refused
 
 STEPS = 5
 SEEDS = (3, 8)
@@ -239,3 +240,16 @@ def test_finished_videos_score_as_their_plans_do(cases):
         ]
     )
     assert video_scores(cases, videos).tolist() == [[1, 0]] * 6
+
+
+def test_no_picture_is_drawn_twice():
+    """Small worlds repeat themselves; equal cases would count as independent ones."""
+    pictures = case_dataset("pattern", "pilot", 0, 60)["first_frame"].values
+    assert len({picture.tobytes() for picture in pictures}) == 60
+
+
+def test_more_cases_than_the_world_holds_are_refused(monkeypatch):
+    monkeypatch.setattr("chainofsteps.worlds.pattern.DIFFICULTIES", (2,))
+    monkeypatch.setattr("chainofsteps.readout.cases._MAX_DRAWS_A_CASE", 2)
+    with pytest.raises(Refused, match=r"pattern: cases.count: given 150; accepted: at most \d+"):
+        case_dataset("pattern", "pilot", 0, 150)

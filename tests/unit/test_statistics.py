@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -14,7 +16,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chainofsteps import doors
 from chainofsteps.refusal import Refused
+from chainofsteps.sampling.orders import ORDERS
+from chainofsteps.statistics import claims as entries
 from chainofsteps.statistics import estimands, inference, verdicts
 
 ROOT = Path(__file__).parents[2]
@@ -22,11 +27,13 @@ CLAIMS = yaml.safe_load((ROOT / "config/claims.yaml").read_text())["claims"]
 FREE = 8
 EVALUATIONS = {"joint": 20, "frame_by_frame": 24}
 DRAWS = 2000
+TOGETHER = np.ones((EVALUATIONS["frame_by_frame"], FREE + 1))  # a sampler that does not keep its order
 
 
 def features(
-    experiment: str = "joint",
+    order: str = "joint",
     *,
+    experiment: str | None = None,
     family: str = "maze",
     cases: int = 60,
     seeds: int = 2,
@@ -34,26 +41,35 @@ def features(
     right_last: float = 0.8,
     tau: np.ndarray | None = None,
     difficulty_effect: float = 0.0,
+    active: np.ndarray | None = None,
     rng_seed: int = 0,
 ) -> xr.Dataset:
-    """Features with planted success rates and commitment steps (default: simultaneous jointly, in turn otherwise)."""
+    """Features with planted success rates and commitment steps (default: simultaneous jointly, in turn otherwise).
+
+    ``difficulty_effect`` is in shares of a frame's own run, from the easiest case to the hardest.
+    """
     rng = np.random.default_rng(rng_seed)
-    steps = EVALUATIONS[experiment]
+    steps = EVALUATIONS[order]
     frames = np.arange(FREE + 1)
     difficulty = 3 + np.arange(cases) % 6
     rate = np.linspace(right_first, right_last, steps)
     level = rng.random((cases, seeds, 1))  # one draw a run: rates differ along steps, runs stay themselves
     correct = np.where(level < rate, 1.0, 0.5)
     if tau is None:
-        if experiment == "joint":
-            planted = 6 + difficulty_effect * steps * (difficulty[:, None, None] - 5.5)
+        hardness = (difficulty[:, None, None] - 3) / 5
+        if order == "joint":
+            planted = 6 + difficulty_effect * steps * (hardness - 0.5)
             tau = np.rint(planted + rng.normal(0, 1, (cases, seeds, 1)) + rng.normal(0, 0.5, (cases, seeds, FREE + 1)))
         else:
-            tau = 3 * np.maximum(frames - 1, 0) + rng.integers(0, 3, (cases, seeds, FREE + 1))
+            shares = rng.random((cases, seeds, FREE + 1)) * (1 - difficulty_effect) + difficulty_effect * hardness
+            tau = 3 * np.maximum(frames - 1, 0) + np.floor(3 * shares)
+    if active is None:
+        active = order_of(order).active
     return xr.Dataset(
         {
             "correct": (("case", "seed", "step"), correct),
             "commitment_step": (("case", "seed", "frame"), np.clip(tau, 0, steps - 1).astype(int)),
+            "active": (("step", "latent_frame"), active.astype(int)),
         },
         coords={
             "case": [f"{family}-{i}" for i in range(cases)],
@@ -64,12 +80,16 @@ def features(
         },
         attrs={
             "model_id": "mini",
-            "experiment": experiment,
-            "order": experiment,
+            "experiment": experiment or order,
+            "order": order,
             "family": family,
             "purpose": "confirmatory",
         },
     )
+
+
+def order_of(name: str):
+    return ORDERS[name](FREE + 1, {"joint": 20, "frame_by_frame": 3}[name])
 
 
 def judged(*datasets: xr.Dataset, claims=CLAIMS) -> pd.DataFrame:
@@ -88,21 +108,23 @@ def test_claims_follow_their_schema():
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate({"claims": CLAIMS}, schema)
     properties = schema["properties"]["claims"]["items"]["properties"]
-    assert set(properties["estimand"]["enum"]) == set(estimands.ESTIMANDS)
-    assert tuple(properties["test"]["enum"]) == verdicts.TESTS
-    assert tuple(properties["direction"]["enum"]) == verdicts.DIRECTIONS
-    assert tuple(properties["role"]["enum"]) == verdicts.ROLES
-    assert tuple(properties["experiments"]["items"]["enum"]) == verdicts.EXPERIMENTS
+    assert set(properties["estimand"]["enum"]) == set(entries.ESTIMANDS) == set(estimands.PER_CASE)
+    assert tuple(properties["test"]["enum"]) == entries.TESTS
+    assert tuple(properties["direction"]["enum"]) == entries.DIRECTIONS
+    assert tuple(properties["role"]["enum"]) == entries.ROLES
+    config = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    names = config["properties"]["experiments"]["propertyNames"]["pattern"]
+    assert properties["experiments"]["items"]["pattern"] == names
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("experiments", ["joint", "backwards"]),
         ("estimand", "vibes"),
         ("test", "anova"),
         ("direction", "up"),
         ("role", "decoration"),
-        ("experiments", ["backwards"]),
         ("experiments", ["joint", "frame_by_frame"]),
         ("control", "E99"),
         ("direction", "equivalent"),
@@ -111,10 +133,78 @@ def test_claims_follow_their_schema():
 )
 def test_claims_that_cannot_be_judged_are_refused(field, value):
     claims = copy.deepcopy(CLAIMS)
-    claims[-1 if field == "id" else 0][field] = value
-    with pytest.raises(Refused, match=field) as refusal:
+    entry = claims[-1 if field == "id" else 0]
+    entry[field] = value
+    with pytest.raises(Refused, match=rf"^config/claims\.yaml: {entry['id']}\.{field}: given ") as refusal:
         judged(features(), claims=claims)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "changes", "message"),
+    [
+        (
+            "E0_gain",
+            {"direction": "equivalent"},
+            "E0_gain.direction: given 'equivalent'; accepted: equivalent with tost",
+        ),
+        ("E0_gain", {"control": "E99"}, "E0_gain.control: given 'E99'; accepted: E1_control"),
+        ("E0_gain", {"experiments": ["joint", "frame_by_frame"]}, "accepted: 1 for gain_of_steps"),
+        ("E1_control", {"control": "E1_control"}, "E1_control.control: given 'E1_control'; accepted: null"),
+        (
+            "E1_control",
+            {"direction": "different"},
+            "E1_control.direction: given 'different'; accepted: greater or less",
+        ),
+        ("E13_difficulty_joint", {"test": "sign_flip"}, "accepted: bootstrap, for a slope over cases"),
+        ("E13_order", {"id": "E0_gain"}, "E0_gain.id: given E0_gain; accepted: an id of its own"),
+        ("E13_order", {"estimand": "gain_of_steps", "experiments": ["joint"]}, "gain_of_steps of joint twice"),
+        ("E0_gain", {"experiments": ["backwards"]}, "E0_gain.experiments: given 'backwards'; accepted: joint, "),
+    ],
+)
+def test_claims_that_cannot_be_judged_are_refused_at_the_door(tmp_path, monkeypatch, entry, changes, message):
+    monkeypatch.chdir(ROOT)
+    path = tmp_path / "claims.yaml"
+    path.write_text(yaml.safe_dump({"claims": [c | changes if c["id"] == entry else c for c in CLAIMS]}))
+    with pytest.raises(Refused) as refusal:
+        doors.check_claims(path, EVALUATIONS)
+    assert str(refusal.value).startswith(f"{path}: ")
+    assert message in str(refusal.value)
+
+
+def test_the_door_loads_nothing_heavy():
+    heavy = {"pandas", "scipy", "statsmodels", "xarray", "torch"}
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, chainofsteps.doors; print(*sys.modules)"],
+        env={"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert not heavy & set(loaded)
+
+
+def test_an_experiment_is_claimed_on_by_its_name_and_read_by_its_order(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    names = {"joint": "all_at_once", "frame_by_frame": "one_by_one"}
+    renamed = [claim | {"experiments": [names[name] for name in claim["experiments"]]} for claim in CLAIMS]
+    table = judged(*(features(order, experiment=name) for order, name in names.items()), claims=renamed)
+    usual = judged(features(), features("frame_by_frame"))
+    said = ["experiments", "network_evaluations"]
+    pd.testing.assert_frame_equal(table.drop(columns=said), usual.drop(columns=said))
+    assert row(table, "E13_order")["experiments"] == "one_by_one - all_at_once"
+    assert row(table, "E13_order")["order"] == "frame_by_frame - joint"
+    assert row(table, verdicts.ANSWER)["experiments"] == "all_at_once"
+
+
+def test_joint_experiments_place_a_family_only_if_they_agree():
+    more = [claim | {"id": f"{claim['id']}_more", "experiments": ["more"]} for claim in CLAIMS[:2]]
+    in_turn = features("frame_by_frame")
+    agreed = judged(features(), features(experiment="more", rng_seed=1), in_turn, claims=CLAIMS + more)
+    assert row(agreed, verdicts.ANSWER)[["reading", "experiments"]].tolist() == ["steps", "joint; more"]
+    unclear = features(experiment="more", right_first=0.7, right_last=0.7)
+    disagreed = row(judged(features(), unclear, in_turn, claims=CLAIMS + more), verdicts.ANSWER)
+    assert disagreed[["reading", "reason"]].tolist() == ["undecided", "joint says steps; more says undecided"]
 
 
 # Estimands
@@ -156,6 +246,29 @@ def test_the_given_frame_does_not_count():
         xr.testing.assert_equal(estimand(dataset), estimand(changed))
 
 
+def test_kappa_of_latent_frames_that_hold_several_frames():
+    tau = np.broadcast_to(10 * (np.arange(FREE + 1) > 4), (5, 2, FREE + 1))
+    assert estimands.sequentiality(features(cases=5, tau=tau)).values == pytest.approx(2 / 3)
+
+
+def test_commitment_is_counted_within_each_frames_own_evaluations():
+    frames = np.arange(FREE + 1)
+    joint = features(cases=5, tau=np.broadcast_to(frames, (5, 2, FREE + 1)))
+    assert estimands.mean_commitment(joint).values == pytest.approx(4.5 / 20)
+    for late in (0, 1, 2):
+        tau = np.broadcast_to(3 * np.maximum(frames - 1, 0) + late, (5, 2, FREE + 1))
+        assert estimands.mean_commitment(features("frame_by_frame", cases=5, tau=tau)).values == pytest.approx(late / 3)
+
+
+def test_commitment_where_latent_frames_hold_several_frames():
+    active = np.zeros((20, 3), bool)
+    active[:8, 1] = active[8:, 2] = True
+    tau = np.broadcast_to(np.where(np.arange(FREE + 1) <= 4, 4, 14), (5, 2, FREE + 1))
+    assert estimands.mean_commitment(features(cases=5, tau=tau, active=active)).values == pytest.approx(0.5)
+    as_coordinate = features(cases=5, tau=tau, active=active).set_coords("active")
+    assert estimands.mean_commitment(as_coordinate).values == pytest.approx(0.5)
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     tau=st.lists(st.integers(0, 15), min_size=FREE + 1, max_size=FREE + 1),
@@ -193,6 +306,10 @@ def test_broken_features_are_refused():
     holed["correct"][0, 0, 0] = np.nan
     late = dataset.copy(deep=True)
     late["commitment_step"][0, 0, 1] = 20
+    early = features("frame_by_frame", cases=4)
+    early["commitment_step"][0, 0, 5] = 11
+    idle = dataset.copy(deep=True)
+    idle["active"][:, 3] = 0
     for estimand, broken, message in [
         (estimands.gain_of_steps, holed, "correct: given NaN"),
         (estimands.gain_of_steps, dataset.drop_vars("correct"), "correct: given no such variable"),
@@ -200,6 +317,11 @@ def test_broken_features_are_refused():
         (estimands.success, dataset.isel(seed=slice(0)), "no empty dim"),
         (estimands.sequentiality, late, "commitment_step: given .* to 20"),
         (estimands.sequentiality, dataset.isel(frame=slice(2)), "frame: given 1 free frames"),
+        (estimands.mean_commitment, dataset.isel(frame=slice(1)), "frame: given 0 free frames"),
+        (estimands.mean_commitment, dataset.drop_vars("active"), "active: given no such variable"),
+        (estimands.mean_commitment, dataset.isel(latent_frame=0), "active: given dims step"),
+        (estimands.mean_commitment, idle, "active: given a free frame that is never active"),
+        (estimands.mean_commitment, early, "commitment_step: given before the frame is first active"),
     ]:
         with pytest.raises(Refused, match=message):
             estimand(broken)
@@ -299,9 +421,20 @@ def test_steps_are_recognised_and_the_control_passes():
 def test_frames_in_turn_within_the_joint_order_are_read_as_frames():
     rng = np.random.default_rng(3)
     tau = 2 * np.arange(FREE + 1) + rng.integers(0, 3, (60, 2, FREE + 1))
-    table = judged(features(tau=tau, right_first=0.5, right_last=0.52), features("frame_by_frame"))
+    flat = features(tau=tau, right_first=0.5, right_last=0.5)
+    flat["correct"][:2, 0, 0] = [1, 0]  # two cases change, so that the outcome is not constant
+    flat["correct"][:2, 0, -1] = [0, 1]
+    table = judged(flat, features("frame_by_frame"))
     assert row(table, "E1_joint")["verdict"] == "contradicted"
     assert row(table, verdicts.ANSWER)["reading"] == "frames"
+
+
+def test_frames_in_turn_are_not_read_as_frames_while_a_gain_is_not_ruled_out():
+    tau = 2 * np.arange(FREE + 1) + np.random.default_rng(3).integers(0, 3, (60, 2, FREE + 1))
+    table = judged(features(tau=tau, right_first=0.5, right_last=0.54), features("frame_by_frame"))
+    assert row(table, "E0_gain")["verdict"] == "inconclusive"
+    assert row(table, "E1_joint")["verdict"] == "contradicted"
+    assert row(table, verdicts.ANSWER)["reading"] == "undecided"
 
 
 def test_no_gain_and_no_order_are_read_as_a_single_pass():
@@ -314,14 +447,54 @@ def test_no_gain_and_no_order_are_read_as_a_single_pass():
 
 
 def test_difficulty_slope_in_each_order():
-    table = judged(features(difficulty_effect=0.04), features("frame_by_frame"))
-    assert row(table, "E13_difficulty_joint")["estimate"] == pytest.approx(0.04, abs=0.01)
+    table = judged(features(cases=180, difficulty_effect=0.25), features("frame_by_frame", cases=180))
+    assert row(table, "E13_difficulty_joint")["estimate"] == pytest.approx(0.25, abs=0.05)
     assert row(table, "E13_difficulty_joint")["verdict"] == "replicated"
     assert row(table, "E13_difficulty_frame_by_frame")["verdict"] == "contradicted"
+    table = judged(features(), features("frame_by_frame", difficulty_effect=0.5))
+    assert row(table, "E13_difficulty_joint")["verdict"] == "contradicted"
+    in_turn = row(table, "E13_difficulty_frame_by_frame")
+    assert (in_turn["verdict"], in_turn["estimate"]) == ("replicated", pytest.approx(0.5, abs=0.1))
+
+
+def test_difficulty_counts_from_the_easiest_case_to_the_hardest():
+    joint = features(difficulty_effect=0.25)
+    stretched = joint.assign_coords(difficulty=7 + 10 * joint["difficulty"])
+    slopes = [row(judged(d), "E13_difficulty_joint")["estimate"] for d in (joint, stretched)]
+    assert slopes[0] == pytest.approx(slopes[1])
+
+
+def test_every_corrected_interval_is_at_alpha_over_the_number_of_tests():
+    # Without features of the second order three rows a family are left to test: two families, m = 6.
+    datasets = [
+        features(family=family, right_first=0.6, right_last=last) for family, last in (("maze", 0.9), ("pattern", 0.61))
+    ]
+    table = judged(*datasets)
+    confirmatory = table[(table["role"] == "confirmatory") & (table["verdict"] != "not testable here")]
+    assert len(confirmatory) == 6
+    for dataset, family in zip(datasets, ("maze", "pattern"), strict=True):
+        for entry, estimand, error in [
+            ("E0_gain", estimands.gain_of_steps, 0.05 / 6),
+            ("E1_joint", estimands.sequentiality, 2 * 0.05 / 6),
+        ]:
+            expected = inference.bca_interval(estimand(dataset).values.round(12), DRAWS, 1, 1 - error)
+            corrected = row(table, entry, family)[["ci_low_corrected", "ci_high_corrected"]]
+            assert corrected.tolist() == pytest.approx(expected)
+    assert row(table, "E0_gain", "pattern")["p"] > 0.05  # a large p earns no narrower interval
+
+
+def test_dust_of_sums_decides_nothing(monkeypatch):
+    datasets = features(right_first=0.6, right_last=0.65), features("frame_by_frame")
+    clean = judged(*datasets)
+    for name, per_case in estimands.PER_CASE.items():
+        dusty = lambda *used, per_case=per_case: per_case(*used) + 3e-17 * (-1) ** np.arange(60)  # noqa: E731
+        monkeypatch.setitem(estimands.PER_CASE, name, dusty)
+    pd.testing.assert_frame_equal(judged(*datasets), clean, check_exact=True)
 
 
 def test_a_failed_control_blocks_every_verdict_of_its_family():
-    together = features("frame_by_frame", tau=np.random.default_rng(0).integers(5, 8, (60, 2, FREE + 1)))
+    tau = np.random.default_rng(0).integers(5, 8, (60, 2, FREE + 1))
+    together = features("frame_by_frame", tau=tau, active=TOGETHER)
     table = judged(features(), together, features(family="pattern"), features("frame_by_frame", family="pattern"))
     maze = table[(table["family"] == "maze") & (table["role"] == "confirmatory")]
     assert set(maze["controls"]) == {"failed"}
@@ -335,6 +508,7 @@ def test_an_absent_experiment_is_not_testable():
     table = judged(features())
     assert row(table, "E1_control")["verdict"] == "not testable here"
     assert row(table, "E13_order")["reason"] == "no features of frame_by_frame"
+    assert row(table, "E13_order")["order"] == ""
     assert row(table, "E0_gain")["controls"] == "not run"
     assert row(table, "E0_gain")["verdict"] == "inconclusive"
 
@@ -352,7 +526,8 @@ def test_a_constant_outcome_earns_no_verdict():
 @pytest.mark.parametrize(("cases", "slope", "passes"), [(6, 3, True), (4, 3, False), (60, 0, False)])
 def test_a_control_whose_cases_are_all_alike_passes_by_an_exact_sign_test(cases, slope, passes):
     tau = np.broadcast_to(slope * np.maximum(np.arange(FREE + 1) - 1, 0), (cases, 2, FREE + 1))
-    control = row(judged(features("frame_by_frame", cases=cases, tau=tau)), "E1_control")
+    in_turn = features("frame_by_frame", cases=cases, tau=tau, active=TOGETHER if slope == 0 else None)
+    control = row(judged(in_turn), "E1_control")
     assert control["controls"] == ("passed" if passes else "failed")
     assert np.isnan(control["ci_low"])
 
@@ -364,13 +539,15 @@ def test_a_single_difficulty_has_no_slope():
 
 
 def test_one_case_mixed_models_and_doubles_are_refused():
-    joint = features()
+    joint, unordered = features(), features()
+    del unordered.attrs["order"]
     for datasets, message in [
         ([features(cases=1)], "at least 3 cases"),
         ([joint, joint], "one dataset each"),
         ([joint, features("frame_by_frame").assign_attrs(model_id="other")], "model_id: given mini, other"),
         ([joint, features("frame_by_frame").assign_attrs(purpose="pilot")], "purpose: given confirmatory, pilot"),
         ([xr.Dataset()], "no such attribute"),
+        ([unordered], "order: given no such attribute"),
         ([], "at least one"),
     ]:
         with pytest.raises(Refused, match=message):

@@ -10,11 +10,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 from chainofsteps import seeds
 from chainofsteps.models import train_reasoner as training
 from chainofsteps.models.mini import build_transformer, build_vae, normalise
-from chainofsteps.models.train_vae import random_frames, train_vae, training_case
+from chainofsteps.models.train_vae import check_round_trip, random_frames, train_vae, training_case
+from chainofsteps.refusal import Refused
 
 ARCHITECTURE = {
     "patch_size": [1, 2, 2], "num_attention_heads": 2, "attention_head_dim": 12, "in_channels": 4, "out_channels": 4,
@@ -34,12 +36,12 @@ VAE = {
 SHARES = {"maze": 0.7, "pattern": 0.3}
 
 
-def run(folder, evaluate=lambda transformer: {"maze_joint": 0.5}, **changes):
-    generator = torch.Generator().manual_seed(3)
+def run(folder, evaluate=lambda transformer: {"maze_joint": 0.5}, *, seed=11, shares=SHARES, latents_seed=3, **changes):
+    generator = torch.Generator().manual_seed(latents_seed)
     latents = {name: torch.randn(5, 4, 4, 4, 4, generator=generator).half() for name in SHARES}
     text = {name: torch.randn(6, 8, generator=generator) for name in ("", *SHARES)}
     transformer = build_transformer(ARCHITECTURE, seed=5)
-    return training.train_reasoner(transformer, latents, text, SHARES, SETTINGS | changes, 11, folder, evaluate)
+    return training.train_reasoner(transformer, latents, text, shares, SETTINGS | changes, seed, folder, evaluate)
 
 
 class Killed(Exception):
@@ -59,6 +61,34 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
         assert torch.equal(one, other)
     logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("whole", "killed")]
     assert logs[0] == logs[1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"learning_rate": 0.02},
+        {"steps": 8},
+        {"seed": 12},
+        {"shares": {"maze": 0.6, "pattern": 0.4}},
+        {"latents_seed": 4},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_checkpoint_of_another_training_is_refused(tmp_path, changes):
+    run(tmp_path)
+    before = [(tmp_path / name).read_bytes() for name in ("checkpoint.safetensors", "log.jsonl")]
+    with pytest.raises(Refused, match=r"checkpoint\.safetensors: basis: given .*; delete the checkpoint or") as caught:
+        run(tmp_path, **changes)
+    assert "\n" not in str(caught.value)
+    assert before == [(tmp_path / name).read_bytes() for name in ("checkpoint.safetensors", "log.jsonl")]
+
+
+def test_a_checkpoint_that_does_not_say_its_training_is_refused(tmp_path):
+    run(tmp_path)
+    path = tmp_path / "checkpoint.safetensors"
+    save_file(load_file(path), path)
+    with pytest.raises(Refused, match=r"basis: given .* \(sha256 None\)"):
+        run(tmp_path)
 
 
 def test_the_log_holds_loss_and_held_out_success(tmp_path):
@@ -143,6 +173,13 @@ def test_vae_training_sets_the_statistics_of_its_latents():
         latents = normalise(vae.encode(frames).latent_dist.mean, vae)
     assert latents.std() == pytest.approx(1, abs=0.4)
     assert log[0]["step"] == 0 and set(log[0]) == {"step", "loss", "psnr"}
+
+
+def test_a_vae_that_loses_states_is_refused():
+    check_round_trip("vae", {"maze": 1.0, "pattern": 0.99})
+    for share in (0.9899, float("nan")):
+        with pytest.raises(Refused, match=r"^vae: pattern frames read right: given .*; accepted: at least 0\.99"):
+            check_round_trip("vae", {"maze": 1.0, "pattern": share})
 
 
 def test_training_cases_are_training_cases():

@@ -76,7 +76,7 @@ def test_case_has_the_shape_of_the_contract(case):
     assert case.video.shape == (9, 32, 32, 3) and case.video.dtype == np.uint8
     assert case.plan.shape == (9,) and case.plan.dtype == np.int16
     assert np.array_equal(case.first_frame, case.video[0])
-    assert case.purpose == "pilot"
+    assert seeds.purpose_of_seed(case.seed) == "pilot"
     assert case.prompt == worlds.family(case.family).PROMPT
     assert set(case.scene.ravel()) <= set(worlds.GLYPHS)
     assert set(case.kinds) <= set(worlds.GLYPHS)

@@ -14,7 +14,10 @@ from chainofsteps.doors import check_claims, check_config, check_models, check_s
 from chainofsteps.ledger.sources import module_files
 from chainofsteps.refusal import Refused
 
-CONFIG_FILES = " + ".join(map(str, workflow.overwrite_configfiles)) or "config/config.yaml"
+HERE = Path.cwd()
+OVERLAYS = [path.relative_to(HERE) if path.is_relative_to(HERE) else path for path in workflow.overwrite_configfiles]
+VALUES = ["--config"] if workflow.config_settings.config else []
+CONFIG_FILES = " + ".join(map(str, ["config/config.yaml", *OVERLAYS, *VALUES]))
 
 try:
     check_config(config, CONFIG_FILES)

@@ -10,7 +10,11 @@ VAE_FILES = ["config.json", "diffusion_pytorch_model.safetensors"]
 
 
 def get_training(wildcards):
-    """Training settings of a model."""
+    """Training settings of a model, where this repository trains it."""
+    if "training" not in MODELS[wildcards.model]:
+        trained = ", ".join(name for name, model in MODELS.items() if "training" in model) or "no model here"
+        refusal = Refused("config/models.yaml", f"{wildcards.model}.training", "nothing", f"settings, as of {trained}")
+        sys.exit(f"refused: {refusal}")
     return MODELS[wildcards.model]["training"]
 
 

@@ -23,6 +23,11 @@ rule write_report:
     output:
         page=report(RESULTS / "report" / "index.html", caption="../report/page.rst", category="Report"),
         success=report(FIGURES / "success_by_step.png", caption="../report/success.rst", category="Figures"),
+        difficulty=report(
+            FIGURES / "success_by_difficulty.png",
+            caption="../report/difficulty.rst",
+            category="Figures",
+        ),
         commitment=report(FIGURES / "commitment_by_frame.png", caption="../report/commitment.rst", category="Figures"),
         maps=report(
             expand(FIGURES / "correctness_{family}.png", family=FAMILIES),

@@ -68,3 +68,30 @@ def success_by_step(by_family: dict[str, dict[str, xr.Dataset]]) -> Figure:
     figure.suptitle("Success read from the clean estimate")
     first = next(iter(next(iter(by_family.values())).values()))
     return caption(figure, f"{counts(first)} a family; mean over cases, 95 % bootstrap over cases")
+
+
+def success_by_difficulty(by_family: dict[str, xr.Dataset]) -> Figure:
+    """Share of cases solved in the first clean estimate and at the last step, over difficulty, a panel a family.
+
+    Parameters
+    ----------
+    by_family : dict
+        Family -> features dataset of the joint order.
+    """
+    use_style()
+    figure, axes = plt.subplots(1, len(by_family), figsize=(COLUMN_INCHES, 2.8), sharey=True, squeeze=False)
+    for axis, (family, features) in zip(axes[0], by_family.items(), strict=True):
+        solved = (features["correct"] == 1).mean("seed").isel(step=[0, -1]).rename("solved")
+        table = solved.to_dataframe().reset_index().merge(features["difficulty"].to_series(), on="case")
+        table["estimate"] = table["step"].map({0: "first"}).fillna("last")
+        first_panel = axis is axes[0, 0]
+        sns.pointplot(
+            table, x="difficulty", y="solved", hue="estimate", dodge=0.25, ax=axis, legend=first_panel, **INTERVAL
+        )
+        axis.set(title=family, xlabel="difficulty (levels of the family)", ylabel="share solved", ylim=(-0.02, 1.02))
+    sns.move_legend(axes[0, 0], "lower left", title="clean estimate", frameon=False, fontsize="small")
+    sns.despine(figure)
+    figure.suptitle("Solved in the first pass, and after all steps")
+    return caption(
+        figure, f"{counts(next(iter(by_family.values())))} a family; mean over cases, 95 % bootstrap over cases"
+    )

@@ -37,13 +37,15 @@ def check_folder(folder: str | Path, hashes: dict[str, str] | None = None) -> No
     folder : path
         A folder in diffusers layout, with ``model_index.json``.
     hashes : dict, optional
-        sha256 (hexadecimal) by path relative to `folder`, as `hash_folder` gives: finds swapped and edited files.
+        sha256 (hexadecimal) by path relative to `folder`, as `hash_folder` gives: finds swapped, edited and added
+        files.
 
     Raises
     ------
     Refused
         No such folder; ``model_index.json`` missing, unreadable or of another pipeline; a part missing; a part without
-        safetensors weights; a pickle anywhere; a safetensors file cut short; a file whose sha256 differs.
+        safetensors weights; a pickle anywhere; a safetensors file cut short; a file whose sha256 differs; a
+        file that `hashes` does not name, unless it is the manifest or the card.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -51,7 +53,12 @@ def check_folder(folder: str | Path, hashes: dict[str, str] | None = None) -> No
     _refuse_pickles(folder)
     for part in _named_parts(folder):
         _check_part(folder, part)
-    for name, accepted in sorted((hashes or {}).items()):
+    if hashes is None:
+        return
+    for name in _file_names(folder):
+        if name not in hashes and name not in (MANIFEST, CARD):
+            raise Refused(folder / name, "file", f"not named in {MANIFEST}", f"named files, {MANIFEST} and {CARD}")
+    for name, accepted in sorted(hashes.items()):
         _check_hash(folder, name, accepted)
 
 
@@ -136,8 +143,11 @@ def hash_folder(folder: str | Path) -> dict[str, str]:
         Hexadecimal sha256 by posix path relative to `folder`, sorted by path.
     """
     folder = Path(folder)
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return {name: _sha256(folder / name) for name in names}
+    return {name: _sha256(folder / name) for name in _file_names(folder)}
+
+
+def _file_names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def _whole(number: object) -> bool:

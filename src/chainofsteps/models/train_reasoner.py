@@ -6,6 +6,7 @@ frame by frame (earlier frames clean, later ones pure noise).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
@@ -21,6 +23,7 @@ from tqdm import tqdm
 from chainofsteps import worlds
 from chainofsteps.models.frame_wise import frame_wise
 from chainofsteps.models.mini import normalise
+from chainofsteps.refusal import Refused
 
 _ENCODE_BATCH = 64
 
@@ -164,6 +167,11 @@ def train_reasoner(
     -------
     WanTransformer3DModel
         With the exponential moving average of the weights.
+
+    Raises
+    ------
+    Refused
+        The checkpoint is of a training with other settings, architecture, seed, shares, latents or prompts.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = [name for name, _ in transformer.named_parameters()]
@@ -171,7 +179,10 @@ def train_reasoner(
     averaged = WanTransformer3DModel.from_config(transformer.config).requires_grad_(False).eval()
     averaged.load_state_dict(transformer.state_dict())
     checkpoint, log = folder / "checkpoint.safetensors", folder / "log.jsonl"
-    start = _resume(checkpoint, log, transformer, averaged, optimiser, names) if checkpoint.exists() else 0
+    basis, start = _basis_hash(transformer, latents, text, shares, settings, seed), 0
+    if checkpoint.exists():
+        _check_basis(checkpoint, basis)
+        start = _resume(checkpoint, log, transformer, averaged, optimiser, names)
     network = torch.compile(transformer) if settings.get("compile", True) else transformer
     families, weights = list(shares), np.array(list(shares.values()))
     losses = []
@@ -214,11 +225,44 @@ def train_reasoner(
             with log.open("a") as lines:
                 lines.write(json.dumps(row) + "\n")
             progress.set_postfix({key: round(value, 4) for key, value in row.items() if key != "step"})
-            _save(checkpoint, step + 1, transformer, averaged, optimiser, names)
+            _save(checkpoint, basis, step + 1, transformer, averaged, optimiser, names)
     return averaged
 
 
-def _save(path: Path, step: int, transformer, averaged, optimiser, names: list[str]) -> None:
+def _basis_hash(transformer, latents, text, shares: dict[str, float], settings: dict, seed: int) -> str:
+    """sha256 of what decides the weights of every step."""
+    basis = {
+        # diffusers' own entries (its version, defaults) start with an underscore.
+        "architecture": {key: value for key, value in transformer.config.items() if not key.startswith("_")},
+        "settings": settings,
+        # In order: the draws of a step pick families by their place.
+        "shares": list(shares.items()),
+        "seed": seed,
+        "latents": {name: [list(part.shape), _sha256(part)] for name, part in latents.items()},
+        # Computed anew at each start, so that their last bits may change with the number of threads.
+        "text": {name: [list(part.shape), round(part.double().sum().item(), 1)] for name, part in text.items()},
+    }
+    return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(tensor: torch.Tensor) -> str:
+    return hashlib.sha256(tensor.contiguous().numpy()).hexdigest()
+
+
+def _check_basis(path: Path, basis: str) -> None:
+    """Refuse a checkpoint of another training."""
+    with safe_open(path, "pt") as file:
+        found = (file.metadata() or {}).get("basis")
+    if found != basis:
+        raise Refused(
+            path,
+            "basis",
+            f"a checkpoint of other settings, seed or latents (sha256 {found})",
+            f"one of this training (sha256 {basis}); delete the checkpoint or restore its settings",
+        )
+
+
+def _save(path: Path, basis: str, step: int, transformer, averaged, optimiser, names: list[str]) -> None:
     """Write weights, their average and the optimiser's moments; the name is given when the file is whole."""
     tensors = {"step": torch.tensor(step)}
     for name, weight, mean in zip(names, transformer.parameters(), averaged.parameters(), strict=True):
@@ -230,7 +274,7 @@ def _save(path: Path, step: int, transformer, averaged, optimiser, names: list[s
             f"second.{name}": moments["exp_avg_sq"],
         }
     partial = path.with_suffix(".partial")
-    save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, partial)
+    save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, partial, {"basis": basis})
     partial.replace(path)
 
 

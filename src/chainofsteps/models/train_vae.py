@@ -10,7 +10,10 @@ from tqdm import tqdm
 from chainofsteps import seeds, worlds
 from chainofsteps.models.frame_wise import frame_wise
 from chainofsteps.models.mini import build_vae
+from chainofsteps.refusal import Refused
 from chainofsteps.worlds import grid
+
+READ_RIGHT = 0.99  # least share of frames; a reasoner cannot be judged through a VAE that loses the mover
 
 
 def training_case(family: str, index: int) -> worlds.Case:
@@ -88,7 +91,7 @@ def train_vae(settings: dict, families: dict[str, float], seed: int) -> tuple[Au
 
 @torch.no_grad()
 def read_after_round_trip(vae: AutoencoderKLWan, cases: list[worlds.Case]) -> float:
-    """Share of frames whose state is read right after encoding and decoding the ground truth; target .99."""
+    """Share of frames whose state is read right after encoding and decoding the ground truth; see `READ_RIGHT`."""
     right = []
     for case in cases:
         pixels = torch.from_numpy(case.video.astype(np.float32) / 127.5 - 1).permute(3, 0, 1, 2)[None]
@@ -96,3 +99,25 @@ def read_after_round_trip(vae: AutoencoderKLWan, cases: list[worlds.Case]) -> fl
         frames = (decoded[0].permute(1, 2, 3, 0).clamp(-1, 1).numpy() + 1) / 2
         right.append(case.read(frames).plan == case.plan)
     return float(np.mean(right))
+
+
+def check_round_trip(where: object, shares: dict[str, float]) -> None:
+    """Refuse a VAE that loses states.
+
+    Parameters
+    ----------
+    where : object
+        Named in the message: the VAE.
+    shares : dict
+        Family -> `read_after_round_trip` of its held-out cases.
+
+    Raises
+    ------
+    Refused
+        A share is below `READ_RIGHT`.
+    """
+    for family, share in shares.items():
+        if not share >= READ_RIGHT:
+            raise Refused(
+                where, f"{family} frames read right", f"{share:.4f}", f"at least {READ_RIGHT} before a reasoner"
+            )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import xarray as xr
 
 from chainofsteps import datasets, seeds, worlds
+from chainofsteps.refusal import Refused
+
+_MAX_DRAWS_A_CASE = 20
 
 
 def case_dataset(family: str, purpose: str, first: int, count: int) -> xr.Dataset:
-    """Draw cases of a family; difficulties take turns.
+    """Draw cases of a family, no picture twice; difficulties take turns.
 
     Parameters
     ----------
@@ -17,18 +22,30 @@ def case_dataset(family: str, purpose: str, first: int, count: int) -> xr.Datase
     purpose : str
         ``pilot`` or ``confirmatory``.
     first, count : int
-        Indices first .. first + count - 1 of the purpose's block of seeds.
+        The first ``count`` cases that differ, from index ``first`` of the purpose's block of seeds on.
 
     Returns
     -------
     Dataset
         By the ``cases`` schema.
+
+    Raises
+    ------
+    Refused
+        The world is too small for so many different cases.
     """
     levels = worlds.family(family).DIFFICULTIES
-    cases = [
-        worlds.draw_case(family, seeds.seed_of(purpose, index), levels[index % len(levels)])
-        for index in range(first, first + count)
-    ]
+    cases: list[worlds.Case] = []
+    pictures: set[bytes] = set()
+    for index in itertools.count(first):
+        case = worlds.draw_case(family, seeds.seed_of(purpose, index), levels[index % len(levels)])
+        if case.first_frame.tobytes() not in pictures:
+            pictures.add(case.first_frame.tobytes())
+            cases.append(case)
+        if len(cases) == count:
+            break
+        if index - first > _MAX_DRAWS_A_CASE * count:
+            raise Refused(family, "cases.count", count, f"at most {len(cases)}, the world holds no more in this block")
     return xr.Dataset(
         {
             "case_seed": ("case", np.array([case.seed for case in cases], np.int64)),

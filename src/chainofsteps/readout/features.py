@@ -87,7 +87,7 @@ def read_case(case: worlds.Case, clean_estimate: np.ndarray, waiting: np.ndarray
     Returns
     -------
     dict
-        Arrays over (seed, step, ...), named as in the features schema.
+        Arrays over (seed, step, ...), named as in the features schema; masses and errors are 0 where a frame waits.
     """
     reading = case.read(clean_estimate)
     plan = np.where(waiting, WAITING, reading.plan).astype(np.int16)
@@ -96,13 +96,14 @@ def read_case(case: worlds.Case, clean_estimate: np.ndarray, waiting: np.ndarray
         [worlds.score(case, plan, count) for plan, count in zip(plans, counts, strict=True)]
         for plans, counts in zip(plan, reading.mover_count, strict=True)
     ]
+    read = ~waiting
     return {
-        "occupancy": reading.occupancy.clip(0, 1),
+        "occupancy": reading.occupancy.clip(0, 1) * read[..., None, None],
         "plan": plan,
-        "mover_count": reading.mover_count,
-        "scene_error": reading.scene_error,
-        "entropy": state_entropy(masses).astype(np.float32),
-        "branch_mass": np.sort(masses, axis=-1)[..., : -BRANCHES - 1 : -1].astype(np.float32),
+        "mover_count": reading.mover_count * read,
+        "scene_error": reading.scene_error * read,
+        "entropy": state_entropy(masses).astype(np.float32) * read,
+        "branch_mass": np.sort(masses, axis=-1)[..., : -BRANCHES - 1 : -1].astype(np.float32) * read[..., None],
         "frame_correct": (plan == case.plan).astype(np.int8),
         "commitment_step": commitment_step(plan),
         **{part: np.array([[s[part] for s in row] for row in scores], np.float32) for part in _PARTS},
@@ -137,6 +138,6 @@ def extract_features(cases: xr.Dataset, trajectories: xr.Dataset) -> xr.Dataset:
         name: (lead.get(name, ("case", "seed", "step", "frame")), np.stack([part[name] for part in parts]))
         for name in parts[0]
     }
-    kept = trajectories[["difficulty", "sigma", "active"]]
+    kept = trajectories[["difficulty", "sigma", "timestep", "active"]]
     features = xr.Dataset(variables, coords={n: trajectories[n] for n in ("case", "seed", "step", "frame")})
     return features.merge(kept).assign_attrs(trajectories.attrs)

@@ -59,7 +59,7 @@ class TrajectoryDecoder:
         """Videos of all streams, as `decode` gives them; takes the same latents' next step at each call."""
         if not self._frame_wise:
             return decode(self._pipe, latents, self._batch)
-        changed = torch.ones(latents.shape[2], dtype=torch.bool)
+        changed = torch.ones(latents.shape[2], dtype=torch.bool, device=latents.device)
         if self._latents is not None:
             changed = (latents != self._latents).any(4).any(3).any(1).any(0)
             if not changed.any():
@@ -70,6 +70,6 @@ class TrajectoryDecoder:
             frames = decode(self._pipe, singles, self._batch * latents.shape[2])
         frames = frames.reshape(len(latents), moved.shape[2], *frames.shape[2:])
         video = frames if self._video is None else self._video.copy()
-        video[:, changed.numpy()] = frames
+        video[:, changed.cpu().numpy()] = frames
         self._latents, self._video = latents, video
         return video

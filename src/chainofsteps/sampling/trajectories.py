@@ -93,7 +93,7 @@ def sample_trajectories(
     for start in tqdm(range(0, len(streams), batch), desc=cases.attrs["family"], unit="batch"):
         recorder = TrajectoryRecorder(pipe, batch)
         latents = sample(pipe, streams[start : start + batch], observers=[recorder], **settings)
-        finals.append(latents.numpy())
+        finals.append(latents.cpu().numpy())
         estimates.append(np.stack(recorder.decoded, axis=1))
         timetable = recorder.timetable
 
@@ -101,7 +101,7 @@ def sample_trajectories(
         whole = np.concatenate(parts)
         return whole.reshape(cases.sizes["case"], len(seeds), *whole.shape[1:])
 
-    sigma, timestep, active = (torch.stack(column).numpy() for column in zip(*timetable, strict=True))
+    sigma, timestep, active = (torch.stack(column).cpu().numpy() for column in zip(*timetable, strict=True))
     return xr.Dataset(
         {
             "difficulty": cases["difficulty"],

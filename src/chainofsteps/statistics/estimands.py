@@ -8,7 +8,6 @@ evaluations (length of ``step``): evaluations, not scheduler steps, are the cloc
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
@@ -41,23 +40,44 @@ def sequentiality(features: xr.Dataset) -> xr.DataArray:
     0 where all frames commit together. Frames that commit strictly in turn, each in its own S / F evaluations, give
     (F - 1) / F, since the last frame begins to commit S / F evaluations before the end.
 
+    Frames are video frames. For the shipped VAE each is a latent frame of its own. Elsewhere a latent frame holds
+    several, which are denoised together, so that latent frames in turn give (F - 1) / F for neither count of frames
+    (2 / 3 for eight video frames in two latent frames): the bound of the control must be settled anew there.
+
     Raises
     ------
     Refused
         ``commitment_step`` is missing, has other dims, leaves [0, S), or has fewer than two free frames.
     """
-    tau = _commitment(features)
+    tau = _commitment(features, least_free=2)
     free = tau.sizes["frame"]
-    if free < 2:
-        raise Refused(_name(features), "frame", f"{free} free frames", "at least 2 free frames")
     centred = tau["frame"] - tau["frame"].mean()
     slope = (tau * centred).sum("frame") / (centred**2).sum()
     return (slope * (free - 1) / features.sizes["step"]).mean("seed")
 
 
 def mean_commitment(features: xr.Dataset) -> xr.DataArray:
-    """E13: mean commitment step of the free frames as a share of the run (divided by S), over ``case``."""
-    return _commitment(features).mean(["frame", "seed"]) / features.sizes["step"]
+    """E13: how far into its own run a free frame commits, averaged over free frames; over ``case``.
+
+    A frame's own run is the evaluations at which it is active: (tau_f - first of them) / number of them. In joint order
+    that is tau_f / S. In the frame-by-frame order it leaves out the wait for earlier frames, which the order forces. It
+    is 1 or more where a frame still changes after its own run.
+
+    Raises
+    ------
+    Refused
+        ``commitment_step`` or ``active`` is missing or has other dims, a free frame is never active, or one commits
+        before it is first active.
+    """
+    tau = _commitment(features, least_free=1)
+    own = _active_frames(features).sel(frame=tau["frame"])
+    evaluations = own.sum("step")
+    if not (evaluations > 0).all():
+        raise Refused(_name(features), "active", "a free frame that is never active", "every free frame active")
+    since_active = tau - own.argmax("step")
+    if (since_active < 0).any():
+        raise Refused(_name(features), "commitment_step", "before the frame is first active", "from there on")
+    return (since_active / evaluations).mean(["frame", "seed"])
 
 
 def order_difference(features: xr.Dataset, reference: xr.Dataset) -> xr.DataArray:
@@ -77,32 +97,13 @@ def order_difference(features: xr.Dataset, reference: xr.Dataset) -> xr.DataArra
     return success(features) - success(reference).sel(case=features["case"])
 
 
-@dataclass(frozen=True)
-class Estimand:
-    """How an estimand of ``claims.yaml`` is computed.
-
-    Parameters
-    ----------
-    per_case : callable
-        Features datasets, one an experiment of the claim and in its order, to values over ``case``.
-    experiments : int
-        How many datasets ``per_case`` takes.
-    slope_on : str or None
-        Case variable on which the values are regressed; None where the estimate is their mean.
-    """
-
-    per_case: Callable[..., xr.DataArray]
-    experiments: int = 1
-    slope_on: str | None = None
-
-
-ESTIMANDS = {
-    "gain_of_steps": Estimand(gain_of_steps),
-    "sequentiality": Estimand(sequentiality),
-    "mean_commitment": Estimand(mean_commitment),
-    "difficulty_slope": Estimand(mean_commitment, slope_on="difficulty"),
-    "success": Estimand(success),
-    "order_difference": Estimand(order_difference, experiments=2),
+PER_CASE: dict[str, Callable[..., xr.DataArray]] = {
+    "gain_of_steps": gain_of_steps,
+    "sequentiality": sequentiality,
+    "mean_commitment": mean_commitment,
+    "difficulty_slope": mean_commitment,
+    "success": success,
+    "order_difference": order_difference,
 }
 
 
@@ -110,9 +111,21 @@ def _right(features: xr.Dataset) -> xr.DataArray:
     return (_variable(features, "correct", {"case", "seed", "step"}) == 1).astype(float)
 
 
-def _commitment(features: xr.Dataset) -> xr.DataArray:
+def _active_frames(features: xr.Dataset) -> xr.DataArray:
+    """Whether the latent frame that holds the video frame is active, over (step, frame)."""
+    active = _variable(features, "active", {"step", "latent_frame"}).transpose("step", "latent_frame")
+    frame, last_frame, last_latent = features["frame"], features.sizes["frame"] - 1, active.sizes["latent_frame"] - 1
+    # Causal video VAEs: latent frame 0 holds frame 0 alone, each later one an equal share of the others.
+    latent_of_frame = np.ceil(frame.values * last_latent / last_frame).astype(int)
+    return xr.DataArray(active.values[:, latent_of_frame] == 1, {"frame": frame}, ("step", "frame"))
+
+
+def _commitment(features: xr.Dataset, least_free: int) -> xr.DataArray:
     tau = _variable(features, "commitment_step", {"case", "seed", "frame"})
     tau = tau.sel(frame=tau["frame"] > GIVEN_FRAME).astype(float)
+    if tau.sizes["frame"] < least_free:
+        given, accepted = f"{tau.sizes['frame']} free frames", f"at least {least_free} free frames"
+        raise Refused(_name(features), "frame", given, accepted)
     steps = features.sizes["step"]
     if not ((tau >= 0) & (tau < steps)).all():
         raise Refused(

@@ -2,8 +2,11 @@
 
 Rules (``config/claims.yaml`` says them in words, entry by entry):
 
-- Confirmatory rows stand in one Holm family at `ALPHA`. The *corrected interval* of a row is its BCa interval at the
-  level of its Holm step. A verdict needs both the adjusted p and the corrected interval.
+- The m confirmatory rows that can be tested stand in one family at `ALPHA`. Their p-values are adjusted by Holm. Their
+  *corrected intervals* are BCa intervals at 1 - `ALPHA` / m (1 - 2 `ALPHA` / m for an equivalence, each bound of which
+  is a test of its own), so that all m hold at once: what is shown to be absent is as safe as what is shown to be there.
+- Every verdict word, and the answer of a family, rests on corrected intervals. An effect in either direction, and an
+  equivalence, need the adjusted p too.
 - A control stands outside that family; it passes when its whole 95 % interval lies beyond its smallest effect or, where
   all cases are alike and so have no interval, when an exact sign test says so.
 - A confirmatory row whose positive control did not pass in the same family says at most "inconclusive".
@@ -20,13 +23,11 @@ import xarray as xr
 
 from chainofsteps.refusal import Refused
 from chainofsteps.statistics import inference
-from chainofsteps.statistics.estimands import ESTIMANDS
+from chainofsteps.statistics.claims import ANSWER, ESTIMANDS, check_entries
+from chainofsteps.statistics.estimands import PER_CASE
 
 ALPHA = 0.05
-EXPERIMENTS = ("joint", "frame_by_frame")
-TESTS = ("sign_flip", "tost", "bootstrap")
-DIRECTIONS = ("greater", "less", "equivalent", "different")
-ROLES = ("confirmatory", "control")
+DECIMALS = 12
 VERDICT_CODE = {
     "replicated": 2,
     "direction only": 1,
@@ -41,6 +42,7 @@ COLUMNS = (
     "claim",
     "estimand",
     "experiments",
+    "order",
     "role",
     "test",
     "direction",
@@ -64,7 +66,9 @@ COLUMNS = (
     "network_evaluations",
 )
 METRICS = {"estimate": "estimate", "ci_low": "ci_low", "ci_high": "ci_high", "p_adjusted": "p_adjusted", "n": "n_cases"}
-ANSWER = "answer"
+# What places a family, and the direction in which it must be claimed.
+PLACED_BY = {"gain_of_steps": "greater", "sequentiality": "equivalent"}
+_TEXT_COLUMNS = ("claim", "experiments", "order", "role", "test", "direction", "unit", "verdict", "network_evaluations")
 
 
 def judge(claims: Sequence[dict], datasets: Iterable[xr.Dataset], seed: int, draws: int) -> pd.DataFrame:
@@ -83,23 +87,25 @@ def judge(claims: Sequence[dict], datasets: Iterable[xr.Dataset], seed: int, dra
     -------
     pd.DataFrame
         Columns `COLUMNS`; one row an (entry, family), then one row ``answer`` a family. ``reading`` is the answer
-        of the row's family. ``ci_low`` and ``ci_high`` are at 95 %.
+        of the row's family. ``ci_low`` and ``ci_high`` are at 95 %. ``order`` is the sampling order of the experiments;
+        only rows of joint order place a family, and where several joint experiments disagree it is undecided.
 
     Raises
     ------
     Refused
-        Unknown estimand, experiment, test, direction, role or control; datasets of several models or purposes, or twice
-        the same; NaN; fewer than three cases.
+        Entries that `claims.check_entries` refuses; datasets of several models or purposes, or twice the same; NaN;
+        fewer than three cases.
     """
-    _check_claims(claims)
+    check_entries(claims)
     features = _index(datasets)
     families = sorted({family for _, family in features})
     measures = [_measure(claim, family, features, seed, draws) for claim in claims for family in families]
     table = pd.DataFrame([measure.row for measure in measures])
     table = table.assign(**_correct(measures, table, seed, draws))
     table["verdict"], table["reason"] = zip(*(_verdict(row) for row in table.to_dict("records")), strict=True)
-    table = _apply_controls(table, {claim["id"]: claim.get("control") for claim in claims})
-    answers = pd.DataFrame([_answer(table, family) for family in families])
+    control_of = {claim["id"]: claim.get("control") for claim in claims}
+    table = _apply_controls(table, control_of)
+    answers = pd.DataFrame([_answer(table, family, control_of) for family in families])
     table["reading"] = table["family"].map(dict(zip(answers["family"], answers["reading"], strict=True)))
     rows = table.to_dict("records") + answers.to_dict("records")
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -129,7 +135,7 @@ def word(direction: str, smallest: float, estimate: float, low: float, high: flo
     Parameters
     ----------
     direction : str
-        One of `DIRECTIONS`.
+        One of `claims.DIRECTIONS`.
     smallest, estimate, low, high : float
         Smallest effect of interest (positive), estimate, corrected interval.
     significant : bool
@@ -141,7 +147,8 @@ def word(direction: str, smallest: float, estimate: float, low: float, high: flo
         For an effect: "replicated" (right direction, interval excludes 0, estimate at least the smallest effect),
         "direction only" (the same with a smaller estimate), "contradicted" (interval excludes 0 on the other side, or
         holds 0 and lies within the smallest effect), else "inconclusive". For an equivalence: "replicated" (interval
-        within the smallest effect), "contradicted" (interval wholly outside), else "inconclusive".
+        within the smallest effect), "contradicted" (interval wholly outside), else "inconclusive". What excludes 0, and
+        an equivalence, must be significant as well.
     """
     if direction == "equivalent":
         if significant and -smallest < low and high < smallest:
@@ -163,40 +170,10 @@ class _Measure:
     regressor: np.ndarray | None = None
 
 
-def _check_claims(claims: Sequence[dict]) -> None:
-    ids = [claim["id"] for claim in claims]
-    controls = {claim["id"] for claim in claims if claim["role"] == "control"}
-    for position, claim in enumerate(claims):
-        where = f"claims: {claim['id']}"
-        accepted = {"estimand": tuple(ESTIMANDS), "test": TESTS, "direction": DIRECTIONS, "role": ROLES}
-        for field, words in accepted.items():
-            if claim[field] not in words:
-                raise Refused(where, field, claim[field], ", ".join(words))
-        for experiment in claim["experiments"]:
-            if experiment not in EXPERIMENTS:
-                raise Refused(where, "experiments", experiment, ", ".join(EXPERIMENTS))
-        if claim["id"] in ids[:position] or claim["id"] == ANSWER:
-            raise Refused(where, "id", claim["id"], "an id of its own")
-        measured = [(other["estimand"], other["experiments"]) for other in claims[:position]]
-        if (claim["estimand"], claim["experiments"]) in measured:
-            raise Refused(where, "estimand", f"{claim['estimand']} of {claim['experiments']} twice", "one entry each")
-        estimand = ESTIMANDS[claim["estimand"]]
-        if len(claim["experiments"]) != estimand.experiments:
-            raise Refused(where, "experiments", len(claim["experiments"]), f"{estimand.experiments} for this estimand")
-        if estimand.slope_on and claim["test"] != "bootstrap":
-            raise Refused(where, "test", claim["test"], "bootstrap, for a slope over cases")
-        if (claim["test"] == "tost") != (claim["direction"] == "equivalent"):
-            raise Refused(where, "direction", claim["direction"], "equivalent with tost, and only with it")
-        if claim["role"] == "control" and claim["direction"] not in ("greater", "less"):
-            raise Refused(where, "direction", claim["direction"], "greater or less, for a control")
-        if claim["role"] == "confirmatory" and claim.get("control") not in controls:
-            raise Refused(where, "control", claim.get("control"), ", ".join(sorted(controls)) or "the id of a control")
-
-
 def _index(datasets: Iterable[xr.Dataset]) -> dict[tuple[str, str], xr.Dataset]:
     features: dict[tuple[str, str], xr.Dataset] = {}
     for dataset in datasets:
-        for key in ("model_id", "purpose", "experiment", "family"):
+        for key in ("model_id", "purpose", "experiment", "order", "family"):
             if key not in dataset.attrs:
                 raise Refused("features", key, "no such attribute", "a root attribute")
         place = dataset.attrs["experiment"], dataset.attrs["family"]
@@ -221,6 +198,7 @@ def _measure(claim: dict, family: str, features: dict, seed: int, draws: int) ->
         "family": family,
         "claim": claim.get("claim") or "",
         "experiments": " - ".join(claim["experiments"]),
+        "order": "",
         "model_id": attrs["model_id"],
         "purpose": attrs["purpose"],
         **dict.fromkeys(("estimate", "ci_low", "ci_high", "p"), np.nan),
@@ -237,16 +215,18 @@ def _measure(claim: dict, family: str, features: dict, seed: int, draws: int) ->
         return _Measure(row | {"verdict": "not testable here", "reason": f"no features of {', '.join(missing)}"})
 
     used = [features[name, family] for name in claim["experiments"]]
-    per_case = estimand.per_case(*used)
-    values = per_case.values
+    per_case = PER_CASE[claim["estimand"]](*used)
+    # Sums of shares leave dust of 1e-17, which would decide signs; + 0.0 turns -0.0 into 0.
+    values = per_case.values.round(DECIMALS) + 0.0
     regressor = None
     if estimand.slope_on:
         if estimand.slope_on not in used[0]:
             raise Refused(f"{family} features", estimand.slope_on, "no such variable", "one number a case")
-        regressor = used[0][estimand.slope_on].sel(case=per_case["case"]).values.astype(float)
+        regressor = _own_range(used[0][estimand.slope_on].sel(case=per_case["case"]).values)
     row |= {
         "n_cases": len(values),
         "n_seeds": used[0].sizes["seed"],
+        "order": " - ".join(d.attrs["order"] for d in used),
         "network_evaluations": "; ".join(f"{d.attrs['experiment']} {d.sizes['step']}" for d in used),
         "estimate": inference.estimate(values, regressor),
     }
@@ -261,6 +241,11 @@ def _measure(claim: dict, family: str, features: dict, seed: int, draws: int) ->
         row |= {"ci_low": np.nan, "ci_high": np.nan, "p": np.nan}
         return _Measure(row | {"verdict": "inconclusive", "reason": "constant resamples"})
     return _Measure(row, values, regressor)
+
+
+def _own_range(regressor: np.ndarray) -> np.ndarray:
+    """Scaled from 0, the least of the cases, to 1, the greatest; all 0 where they are alike."""
+    return (regressor - regressor.min()) / (np.ptp(regressor) or 1.0)
 
 
 def _judge_constant(claim: dict, values: np.ndarray) -> dict:
@@ -286,13 +271,12 @@ def _correct(measures: list[_Measure], table: pd.DataFrame, seed: int, draws: in
     tested = ((table["role"] == "confirmatory") & (table["verdict"] != "not testable here")).to_numpy().nonzero()[0]
     # A row without a p still counts as a test: dropping it after seeing the data would spare the others.
     p_values = table["p"].fillna(1.0).to_numpy()[tested]
-    steps = (p_values[None, :] >= p_values[:, None]).sum(axis=1)  # Holm divides alpha by this; equal p, equal level
-    for index, adjusted, step in zip(tested, inference.holm(p_values), steps, strict=True):
+    for index, adjusted in zip(tested, inference.holm(p_values), strict=True):
         measure = measures[index]
         if measure.values is None:
             continue
         # TOST at alpha is the interval at 1 - 2 alpha: each bound is a test of its own.
-        error = (2 if measure.row["direction"] == "equivalent" else 1) * ALPHA / step
+        error = (2 if measure.row["direction"] == "equivalent" else 1) * ALPHA / len(tested)
         interval = inference.bca_interval(measure.values, draws, seed, 1 - error, measure.regressor)
         corrected["p_adjusted"][index] = adjusted
         corrected["ci_low_corrected"][index], corrected["ci_high_corrected"][index] = interval
@@ -338,31 +322,49 @@ def _apply_controls(table: pd.DataFrame, control_of: dict[str, str | None]) -> p
     return table
 
 
-def _answer(table: pd.DataFrame, family: str) -> dict:
+def _answer(table: pd.DataFrame, family: str, control_of: dict[str, str | None]) -> dict:
     here = table[table["family"] == family]
-    joint = here[(here["experiments"] == "joint") & (here["role"] == "confirmatory")].set_index("estimand")
-    row = {name: np.nan for name in COLUMNS if name not in ("verdict", "claim")} | {"verdict": "", "claim": ""}
+    placing = here[
+        (here["order"] == "joint")
+        & (here["role"] == "confirmatory")
+        & (here["direction"] == here["estimand"].map(PLACED_BY))
+    ]
+    pairs = {
+        experiment: [rows[rows["estimand"] == estimand].iloc[0] for estimand in PLACED_BY]
+        for experiment, rows in placing.groupby("experiments")
+        if set(rows["estimand"]) == set(PLACED_BY)
+    }
+    row = dict.fromkeys(COLUMNS, np.nan) | dict.fromkeys(_TEXT_COLUMNS, "")
     row |= {name: here.iloc[0][name] for name in ("model_id", "purpose")}
-    row |= {name: "" for name in ("experiments", "role", "test", "direction", "unit", "network_evaluations")}
-    row |= {"id": ANSWER, "family": family, "estimand": "gain_of_steps, sequentiality", "n_cases": 0, "n_seeds": 0}
-    if not {"gain_of_steps", "sequentiality"} <= set(joint.index):
-        return row | {
-            "reading": "undecided",
-            "reason": "no joint gain_of_steps or sequentiality",
-            "controls": "not run",
-        }
-    gain, kappa = joint.loc["gain_of_steps"], joint.loc["sequentiality"]
-    controls = here[(here["role"] == "control") & (here["estimand"] == "sequentiality")]
-    near_one = float(controls["smallest_effect"].iloc[0]) if len(controls) else np.nan
-    reading, reason = _place(gain, kappa, near_one)
+    row |= {"id": ANSWER, "family": family, "estimand": ", ".join(PLACED_BY), "n_cases": 0, "n_seeds": 0}
+    if not pairs:
+        reason = f"no joint {' or '.join(PLACED_BY)}"
+        return row | {"reading": "undecided", "reason": reason, "controls": "not run"}
+    places = {
+        experiment: _place(gain, kappa, _near_one(here, control_of[kappa["id"]]))
+        for experiment, (gain, kappa) in pairs.items()
+    }
+    readings = {reading for reading, _ in places.values()}
+    reasons = list(dict.fromkeys(reason for _, reason in places.values()))
+    if len(readings) > 1:
+        reasons = [f"{experiment} says {reading}" for experiment, (reading, _) in places.items()]
+    gain, kappa = next(iter(pairs.values()))
     return row | {
-        "reading": reading,
-        "reason": reason,
+        "experiments": "; ".join(pairs),
+        "order": "joint",
+        "reading": readings.pop() if len(readings) == 1 else "undecided",
+        "reason": "; ".join(reasons),
         "controls": kappa["controls"],
         "n_cases": gain["n_cases"],
         "n_seeds": gain["n_seeds"],
-        "network_evaluations": gain["network_evaluations"],
+        "network_evaluations": "; ".join(gain["network_evaluations"] for gain, _ in pairs.values()),
     }
+
+
+def _near_one(here: pd.DataFrame, control: str | None) -> float:
+    """Bound beyond which frames commit in turn: the one that the positive control of sequentiality must clear."""
+    row = here[here["id"] == control].iloc[0]
+    return row["smallest_effect"] if (row["estimand"], row["direction"]) == ("sequentiality", "greater") else np.nan
 
 
 def _place(gain: pd.Series, kappa: pd.Series, near_one: float) -> tuple[str, str]:
@@ -370,13 +372,13 @@ def _place(gain: pd.Series, kappa: pd.Series, near_one: float) -> tuple[str, str
         return "undecided", f"positive control {kappa['controls']}"
     for part in (gain, kappa):
         if not np.isfinite(part["ci_low_corrected"]):
-            return "undecided", f"{part.name}: {part['reason']}"
+            return "undecided", f"{part['estimand']}: {part['reason']}"
     in_turn = kappa["ci_low_corrected"] > near_one
     not_in_turn = kappa["ci_high_corrected"] < near_one
     if gain["verdict"] == "replicated" and not_in_turn:
         return "steps", "gain of steps above the smallest effect, frames not in turn"
-    if in_turn and gain["verdict"] != "replicated":
-        return "frames", "frames commit in turn, no gain of steps above the smallest effect"
+    if _within(gain) and in_turn:
+        return "frames", "no gain of steps, frames commit in turn"
     if _within(gain) and kappa["verdict"] == "replicated":
         return "single pass", "no gain of steps, frames commit together"
     return "undecided", "gain of steps and sequentiality name no single answer"

@@ -90,10 +90,6 @@ class Case:
         return f"{self.family}-{self.difficulty}-{self.seed}"
 
     @property
-    def purpose(self) -> str:
-        return seeds.purpose_of_seed(self.seed)
-
-    @property
     def prompt(self) -> str:
         return family(self.family).PROMPT
 
@@ -164,6 +160,7 @@ def score(case: Case, plan: np.ndarray, mover_count: np.ndarray | None = None) -
     ----------
     case : Case
     plan : ndarray of int, (frame,)
+        A negative state is a frame that was not read: neither legal nor consistent.
     mover_count : ndarray, (frame,), optional
         Movers seen in each frame (:class:`grid.Reading`); a frame with more than one is inconsistent.
 
@@ -178,12 +175,13 @@ def score(case: Case, plan: np.ndarray, mover_count: np.ndarray | None = None) -
     kind, cell = np.divmod(plan, grid.STATES_PER_KIND)
     present = cell != grid.ABSENT
     ending = kind[present][-1] if present.any() else 0
-    consistent = ~present | (kind == ending)
+    known = plan >= 0
+    consistent = known & (~present | (kind == ending))
     if mover_count is not None:
         consistent &= np.asarray(mover_count) <= 1.5
     parts = {
         "reaches_goal": float(world.reaches_goal(case.scene, case.facts, plan)),
-        "legal_moves": float(np.all(world.legal_moves(case.scene, case.facts, plan))),
+        "legal_moves": float(known.all() and np.all(world.legal_moves(case.scene, case.facts, plan))),
         "start_kept": float(plan[0] == case.plan[0]),
         "frames_consistent": float(consistent.mean()),
     }

@@ -51,3 +51,17 @@ def get_weights(wildcards):
         return check_weights("config/models.yaml", wildcards.model)
     except Refused as refusal:
         sys.exit(f"refused: {refusal}")
+
+
+def get_training(wildcards):
+    """Training settings of a model, where this repository trains it."""
+    if "training" not in MODELS[wildcards.model]:
+        trained = ", ".join(name for name, model in MODELS.items() if "training" in model) or "no model here"
+        refusal = Refused("config/models.yaml", f"{wildcards.model}.training", "nothing", f"settings, as of {trained}")
+        sys.exit(f"refused: {refusal}")
+    return MODELS[wildcards.model]["training"]
+
+
+def get_case_count(wildcards):
+    """Training cases of a family."""
+    return get_training(wildcards)["transformer"]["cases"][wildcards.family]

@@ -45,7 +45,7 @@ rule write_report:
     conda:
         "../../environment.yml"
     params:
-        figures=str(FIGURES),
+        figures=lambda wildcards, output: str(Path(output.success).parent),
     message:
         "Write the report"
     script:

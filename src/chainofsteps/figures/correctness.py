@@ -82,7 +82,7 @@ def success_by_difficulty(by_family: dict[str, xr.Dataset]) -> Figure:
     figure, axes = plt.subplots(1, len(by_family), figsize=(COLUMN_INCHES, 2.8), sharey=True, squeeze=False)
     for axis, (family, features) in zip(axes[0], by_family.items(), strict=True):
         solved = (features["correct"] == 1).mean("seed").isel(step=[0, -1]).rename("solved")
-        table = solved.to_dataframe().reset_index().merge(features["difficulty"].to_series(), on="case")
+        table = solved.to_dataframe().reset_index()
         table["estimate"] = table["step"].map({0: "first"}).fillna("last")
         first_panel = axis is axes[0, 0]
         sns.pointplot(

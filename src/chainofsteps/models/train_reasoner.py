@@ -131,6 +131,23 @@ def learning_rate_share(step: int, steps: int, warmup: int, final_share: float) 
     return final_share + (1 - final_share) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
+def build_optimisers(transformer: WanTransformer3DModel, settings: dict) -> list[torch.optim.Optimizer]:
+    """Muon (Jordan et al. 2024) for the matrices of the blocks, AdamW for all else.
+
+    Muon's step is scaled to the root mean square of AdamW's (Liu et al. 2025), so one scale of rates serves both.
+    """
+    matrices = [weight for weight in transformer.blocks.parameters() if weight.ndim == 2]
+    chosen = {id(weight) for weight in matrices}
+    others = [weight for weight in transformer.parameters() if id(weight) not in chosen]
+    muon, adam = settings["muon_learning_rate"], settings["learning_rate"]
+    return [
+        torch.optim.Muon(
+            [{"params": matrices, "full_rate": muon}], lr=muon, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
+        ),
+        torch.optim.AdamW([{"params": others, "full_rate": adam}], lr=adam, betas=(0.9, 0.95), weight_decay=0.01),
+    ]
+
+
 def train_reasoner(
     transformer: WanTransformer3DModel,
     latents: dict[str, torch.Tensor],
@@ -175,14 +192,14 @@ def train_reasoner(
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = [name for name, _ in transformer.named_parameters()]
-    optimiser = torch.optim.AdamW(transformer.parameters(), settings["learning_rate"], (0.9, 0.95), weight_decay=0.01)
+    optimisers = build_optimisers(transformer, settings)
     averaged = WanTransformer3DModel.from_config(transformer.config).requires_grad_(False).eval()
     averaged.load_state_dict(transformer.state_dict())
     checkpoint, log = folder / "checkpoint.safetensors", folder / "log.jsonl"
     basis, start = _basis_hash(transformer, latents, text, shares, settings, seed), 0
     if checkpoint.exists():
         _check_basis(checkpoint, basis)
-        start = _resume(checkpoint, log, transformer, averaged, optimiser, names)
+        start = _resume(checkpoint, log, transformer, averaged, optimisers, names)
     network = torch.compile(transformer) if settings.get("compile", True) else transformer
     families, weights = list(shares), np.array(list(shares.values()))
     losses = []
@@ -202,16 +219,18 @@ def train_reasoner(
         words = torch.stack([text["" if drop else name] for name, drop in zip(chosen, dropped, strict=True)])
         sigma = draw_sigmas(len(clean), clean.shape[2], settings["noise_levels"], settings["shift"], generator)
         noise = torch.randn(clean.shape, generator=generator)
-        for group in optimiser.param_groups:
-            share = learning_rate_share(step, settings["steps"], settings["warmup"], settings["final_share"])
-            group["lr"] = settings["learning_rate"] * share
+        share = learning_rate_share(step, settings["steps"], settings["warmup"], settings["final_share"])
+        for optimiser in optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = group["full_rate"] * share
         # The CPU's flash backward is slower than the plain formula at this size (docs/mini.md).
         with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
             loss = flow_matching_loss(network, clean, words, sigma, noise)
-        optimiser.zero_grad()
+        transformer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(transformer.parameters(), 1.0)
-        optimiser.step()
+        for optimiser in optimisers:
+            optimiser.step()
         decay = min(settings["ema"], (1 + step) / (10 + step))
         with torch.no_grad():
             torch._foreach_lerp_(list(averaged.parameters()), list(transformer.parameters()), 1 - decay)
@@ -225,7 +244,7 @@ def train_reasoner(
             with log.open("a") as lines:
                 lines.write(json.dumps(row) + "\n")
             progress.set_postfix({key: round(value, 4) for key, value in row.items() if key != "step"})
-            _save(checkpoint, basis, step + 1, transformer, averaged, optimiser, names)
+            _save(checkpoint, basis, step + 1, transformer, averaged, optimisers, names)
     return averaged
 
 
@@ -262,35 +281,33 @@ def _check_basis(path: Path, basis: str) -> None:
         )
 
 
-def _save(path: Path, basis: str, step: int, transformer, averaged, optimiser, names: list[str]) -> None:
-    """Write weights, their average and the optimiser's moments; the name is given when the file is whole."""
+def _owners(optimisers: list[torch.optim.Optimizer]) -> dict[torch.Tensor, torch.optim.Optimizer]:
+    """Which optimiser moves a weight."""
+    return {weight: each for each in optimisers for group in each.param_groups for weight in group["params"]}
+
+
+def _save(path: Path, basis: str, step: int, transformer, averaged, optimisers: list, names: list[str]) -> None:
+    """Write weights, their average and the optimisers' moments; the name is given when the file is whole."""
+    owners = _owners(optimisers)
     tensors = {"step": torch.tensor(step)}
     for name, weight, mean in zip(names, transformer.parameters(), averaged.parameters(), strict=True):
-        moments = optimiser.state[weight]
-        tensors |= {
-            f"weight.{name}": weight.detach(),
-            f"average.{name}": mean.detach(),
-            f"first.{name}": moments["exp_avg"],
-            f"second.{name}": moments["exp_avg_sq"],
-        }
+        moments = {f"{moment}.{name}": value for moment, value in owners[weight].state[weight].items()}
+        tensors |= {f"weight.{name}": weight.detach(), f"average.{name}": mean.detach(), **moments}
     partial = path.with_suffix(".partial")
     save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, partial, {"basis": basis})
     partial.replace(path)
 
 
-def _resume(path: Path, log: Path, transformer, averaged, optimiser, names: list[str]) -> int:
+def _resume(path: Path, log: Path, transformer, averaged, optimisers: list, names: list[str]) -> int:
     """Load a checkpoint; log rows written after it are dropped. Returns the next step."""
-    tensors = load_file(path)
+    owners, tensors = _owners(optimisers), load_file(path)
     step = int(tensors["step"])
     with torch.no_grad():
         for name, weight, mean in zip(names, transformer.parameters(), averaged.parameters(), strict=True):
-            weight.copy_(tensors[f"weight.{name}"])
-            mean.copy_(tensors[f"average.{name}"])
-            optimiser.state[weight] = {
-                "step": torch.tensor(float(step)),
-                "exp_avg": tensors[f"first.{name}"],
-                "exp_avg_sq": tensors[f"second.{name}"],
-            }
+            weight.copy_(tensors.pop(f"weight.{name}"))
+            mean.copy_(tensors.pop(f"average.{name}"))
+            moments = [key for key in tensors if key.endswith(f".{name}") and key.count(".") == name.count(".") + 1]
+            owners[weight].state[weight] = {key.removesuffix(f".{name}"): tensors[key] for key in moments}
     rows = [line for line in log.read_text().splitlines() if json.loads(line)["step"] <= step] if log.exists() else []
     log.write_text("".join(line + "\n" for line in rows))
     return step

@@ -66,7 +66,9 @@ def _check_training(path: str | Path, field: str, training: dict) -> None:
     _check_shares(path, f"{field}.transformer.noise_levels", transformer["noise_levels"])
     every = transformer["checkpoint_every"]
     if transformer["evaluate_every"] % every:
-        raise Refused(path, f"{field}.transformer.evaluate_every", transformer["evaluate_every"], f"a multiple of {every}")
+        raise Refused(
+            path, f"{field}.transformer.evaluate_every", transformer["evaluate_every"], f"a multiple of {every}"
+        )
 
 
 def _check_shares(path: str | Path, field: str, shares: dict[str, float]) -> None:

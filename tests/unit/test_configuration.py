@@ -418,7 +418,7 @@ def test_claim_with_an_unknown_key(default, claims, written):
 def test_disk_too_small(default, models, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     # Pictures of a run: families x cases x seeds, times the evaluations of both orders, times frames.
-    pictures = 3 * 48 * 2 * (20 + 8 * 3) * 9
+    pictures = 3 * 64 * 2 * (20 + 8 * 3) * 9
     needed = pictures * 32 * 32 * 3
     for free, enough in [(needed, True), (needed - 1, False)]:
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: Usage(10**12, 0, free))
@@ -445,7 +445,7 @@ def test_trajectories_that_are_there_need_no_space(default, models, monkeypatch,
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, 0))
     doors.check_space(default, models["mini"])
     files[0].unlink()
-    needed = 48 * 2 * 20 * 9 * 32 * 32 * 3
+    needed = 64 * 2 * 20 * 9 * 32 * 32 * 3
     with pytest.raises(Refused, match=f"at least {needed / 1e9:.3g} GB"):
         doors.check_space(default, models["mini"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -56,12 +57,12 @@ class Clone:
         """Rules that a dry run would run, the target rule left out."""
         done = self.snakemake("-n", "--quiet", "host", *arguments)
         assert done.returncode == 0, done.stderr
-        table = (done.stdout + done.stderr).split("Job stats:")
-        if len(table) == 1:
-            assert "Nothing to be done" in table[0]
+        said = done.stdout + done.stderr
+        if "Job stats:" not in said:
+            assert "Nothing to be done" in said
             return set()
-        rows = [line.split() for line in table[1].splitlines()]
-        return {row[0] for row in rows if len(row) == 2 and row[1].isdigit()} - {"total", "replicate", "all"}
+        rows = re.findall(r"^([a-z_]+) +\d+$", said.rsplit("Job stats:", 1)[1], flags=re.MULTILINE)
+        return set(rows) - {"total", "replicate", "all"}
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,8 @@ ARCHITECTURE = {
     "qk_norm": "rms_norm_across_heads", "rope_max_seq_len": 16,
 }  # fmt: skip
 SETTINGS = {
-    "shift": 3.0, "batch": 4, "steps": 6, "warmup": 2, "learning_rate": 0.01, "muon_learning_rate": 0.01, "final_share": 0.05, "ema": 0.9,
+    "shift": 3.0, "batch": 4, "steps": 6, "warmup": 2, "learning_rate": 0.01, "muon_learning_rate": 0.01,
+    "final_share": 0.05, "ema": 0.9,
     "prompt_dropout": 0.25, "noise_levels": {"shared": 0.5, "frame_by_frame": 0.3, "independent": 0.2},
     "checkpoint_every": 2, "evaluate_every": 4, "compile": False,
 }  # fmt: skip

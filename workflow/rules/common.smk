@@ -62,6 +62,11 @@ def get_training(wildcards):
     return MODELS[wildcards.model]["training"]
 
 
+def get_training_of(*keys):
+    """Some training settings of a model: a rule that takes no others is not run again when the others change."""
+    return lambda wildcards: {key: get_training(wildcards)[key] for key in keys}
+
+
 def get_case_count(wildcards):
     """Training cases of a family."""
     return get_training(wildcards)["transformer"]["cases"][wildcards.family]

@@ -39,7 +39,7 @@ rule train_vae:
         "../../environment.yml"
     threads: 2
     params:
-        training=get_training,
+        training=get_training_of("seed", "families", "vae"),
         folder=lambda wildcards, output: str(Path(output.vae[0]).parent),
     message:
         "Train the VAE of {wildcards.model}"
@@ -85,7 +85,7 @@ rule train_reasoner:
         "../../environment.yml"
     threads: 2
     params:
-        training=get_training,
+        training=get_training_of("seed", "families", "text_encoder", "transformer"),
         model=lambda wildcards: {k: v for k, v in MODELS[wildcards.model].items() if k != "training"},
         vae=lambda wildcards, input: str(Path(input.vae[0]).parent),
         # Not an output: Snakemake deletes outputs of a job that fails, and a killed training goes on from here.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import seaborn as sns
 import xarray as xr
 from matplotlib.figure import Figure
 
 from chainofsteps.figures.correctness import counts
-from chainofsteps.figures.style import COLUMN_INCHES, INTERVAL, caption, label, use_style
+from chainofsteps.figures.style import INTERVAL, caption, label, share_panels
 
 
 def commitment_by_frame(by_family: dict[str, dict[str, xr.Dataset]]) -> Figure:
@@ -19,19 +18,18 @@ def commitment_by_frame(by_family: dict[str, dict[str, xr.Dataset]]) -> Figure:
     by_family : dict
         Family -> experiment -> features dataset.
     """
-    use_style()
-    figure, axes = plt.subplots(1, len(by_family), figsize=(COLUMN_INCHES, 2.8), sharey=True, squeeze=False)
-    for axis, (family, by_experiment) in zip(axes[0], by_family.items(), strict=True):
+    figure, axes = share_panels(by_family)
+    for family, by_experiment in by_family.items():
+        axis = axes[family]
         for experiment, features in by_experiment.items():
             free = features["commitment_step"].isel(frame=slice(1, None)).mean("seed") / features.sizes["step"]
             table = free.rename("commitment").to_dataframe().reset_index()
             sns.lineplot(
                 table, x="frame", y="commitment", marker="o", ax=axis, label=label(experiment), legend=False, **INTERVAL
             )
-        axis.set(title=family, xlabel="frame", ylabel="commitment step / steps", ylim=(-0.02, 1.02))
+        axis.set(xlabel="frame", ylabel="commitment step / steps")
         axis.set_xticks(range(1, features.sizes["frame"]))
-    axes[0, 0].legend(frameon=False, loc="upper left", fontsize="small")
-    sns.despine(figure)
+    next(iter(axes.values())).legend(frameon=False, loc="upper left", fontsize="small")
     figure.suptitle("When each frame commits: flat is all at once, the diagonal is in turn")
     first = next(iter(next(iter(by_family.values())).values()))
     return caption(figure, f"{counts(first)} a family; mean over cases, 95 % bootstrap over cases")

@@ -7,7 +7,7 @@ import seaborn as sns
 import xarray as xr
 from matplotlib.figure import Figure
 
-from chainofsteps.figures.style import COLUMN_INCHES, INTERVAL, caption, label, use_style
+from chainofsteps.figures.style import COLUMN_INCHES, INTERVAL, caption, label, share_panels, use_style
 
 
 def counts(features: xr.Dataset) -> str:
@@ -55,16 +55,15 @@ def success_by_step(by_family: dict[str, dict[str, xr.Dataset]]) -> Figure:
     by_family : dict
         Family -> experiment -> features dataset.
     """
-    use_style()
-    figure, axes = plt.subplots(1, len(by_family), figsize=(COLUMN_INCHES, 2.8), sharey=True, squeeze=False)
-    for axis, (family, by_experiment) in zip(axes[0], by_family.items(), strict=True):
+    figure, axes = share_panels(by_family)
+    for family, by_experiment in by_family.items():
         for experiment, features in by_experiment.items():
             solved = (features["correct"] == 1).mean("seed").rename("solved").to_dataframe().reset_index()
             solved["evaluation"] = solved["step"] + 1
-            sns.lineplot(solved, x="evaluation", y="solved", ax=axis, label=label(experiment), legend=False, **INTERVAL)
-        axis.set(title=family, xlabel="network evaluations", ylabel="share solved", ylim=(-0.02, 1.02))
-    axes[0, 0].legend(frameon=False, loc="best", fontsize="small")
-    sns.despine(figure)
+            line = {"label": label(experiment), "legend": False}
+            sns.lineplot(solved, x="evaluation", y="solved", ax=axes[family], **line, **INTERVAL)
+        axes[family].set(xlabel="network evaluations", ylabel="share solved")
+    next(iter(axes.values())).legend(frameon=False, loc="best", fontsize="small")
     figure.suptitle("Success read from the clean estimate")
     first = next(iter(next(iter(by_family.values())).values()))
     return caption(figure, f"{counts(first)} a family; mean over cases, 95 % bootstrap over cases")
@@ -78,19 +77,17 @@ def success_by_difficulty(by_family: dict[str, xr.Dataset]) -> Figure:
     by_family : dict
         Family -> features dataset of the joint order.
     """
-    use_style()
-    figure, axes = plt.subplots(1, len(by_family), figsize=(COLUMN_INCHES, 2.8), sharey=True, squeeze=False)
-    for axis, (family, features) in zip(axes[0], by_family.items(), strict=True):
+    figure, axes = share_panels(by_family)
+    first_panel = next(iter(axes.values()))
+    for family, features in by_family.items():
+        axis = axes[family]
         solved = (features["correct"] == 1).mean("seed").isel(step=[0, -1]).rename("solved")
         table = solved.to_dataframe().reset_index()
         table["estimate"] = table["step"].map({0: "first"}).fillna("last")
-        first_panel = axis is axes[0, 0]
-        sns.pointplot(
-            table, x="difficulty", y="solved", hue="estimate", dodge=0.25, ax=axis, legend=first_panel, **INTERVAL
-        )
-        axis.set(title=family, xlabel="difficulty (levels of the family)", ylabel="share solved", ylim=(-0.02, 1.02))
-    sns.move_legend(axes[0, 0], "lower left", title="clean estimate", frameon=False, fontsize="small")
-    sns.despine(figure)
+        points = {"hue": "estimate", "dodge": 0.25, "legend": axis is first_panel}
+        sns.pointplot(table, x="difficulty", y="solved", ax=axis, **points, **INTERVAL)
+        axis.set(xlabel="difficulty (levels of the family)", ylabel="share solved")
+    sns.move_legend(first_panel, "lower left", title="clean estimate", frameon=False, fontsize="small")
     figure.suptitle("Solved in the first pass, and after all steps")
     return caption(
         figure, f"{counts(next(iter(by_family.values())))} a family; mean over cases, 95 % bootstrap over cases"

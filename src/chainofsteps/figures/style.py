@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import matplotlib
 
 matplotlib.use("Agg")
 
+import matplotlib.pyplot as plt
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 PALETTE = "colorblind"
@@ -20,6 +24,17 @@ def use_style() -> None:
     sns.set_theme(context="paper", style="ticks", palette=PALETTE, font_scale=0.95)
     matplotlib.rcParams["savefig.dpi"] = 150
     matplotlib.rcParams["figure.constrained_layout.use"] = True
+
+
+def share_panels(families: Iterable[str]) -> tuple[Figure, dict[str, Axes]]:
+    """A panel a family, side by side at column width, for something that goes from 0 to 1."""
+    use_style()
+    names = list(families)
+    figure, axes = plt.subplots(1, len(names), figsize=(COLUMN_INCHES, 2.8), sharey=True, squeeze=False)
+    for axis, name in zip(axes[0], names, strict=True):
+        axis.set(title=name, ylim=(-0.04, 1.04))
+    sns.despine(figure)
+    return figure, dict(zip(names, axes[0], strict=True))
 
 
 def caption(figure: Figure, text: str) -> Figure:

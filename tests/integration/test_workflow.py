@@ -61,7 +61,7 @@ def test_the_report_needs_no_network_and_shows_each_figure(finished):
     page = (finished.folder / RESULTS / "report" / "index.html").read_text()
     assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", page)
     assert page.count("data:image/png;base64") == 3 + len(FAMILIES) * (1 + len(EXPERIMENTS))
-    assert "E0_gain" in page and "single pass" in page
+    assert "E0_<wbr>gain" in page and "single pass" in page
     assert "Traceback" not in page
 
 

@@ -13,12 +13,13 @@ ANSWER = "answer"
 
 _STYLE = """
 :root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; margin: 0 auto; max-width: 62rem; padding: 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; margin: 0 auto; max-width: 70rem; padding: 1rem; }
 h1, h2, h3 { line-height: 1.2; }
 img { max-width: 100%; height: auto; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; }
 th, td { border-bottom: 1px solid #ddd; padding: .3rem .6rem; text-align: left; white-space: nowrap; }
+td:first-child { white-space: normal; min-width: 6.5rem; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 code { background: #f3f3f3; padding: 0 .2em; overflow-wrap: anywhere; }
 a.anchor-link, .jp-OutputPrompt, .prompt { display: none; }
@@ -35,16 +36,18 @@ def page(title: str, body: str) -> str:
 
 
 def _table(header: list[str], rows: list[list[tuple[str, str]]]) -> str:
-    """Rows of (css class, text)."""
+    """Rows of (css class, text); names may break after an underscore."""
+
+    def cell(css: str, text: str) -> str:
+        return f'<td class="{css}">{html.escape(text).replace("_", "_<wbr>")}</td>'
+
     head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-    body = "".join(
-        "<tr>" + "".join(f'<td class="{css}">{html.escape(text)}</td>' for css, text in row) + "</tr>" for row in rows
-    )
+    body = "".join("<tr>" + "".join(cell(*each) for each in row) + "</tr>" for row in rows)
     return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _number(value: float) -> str:
-    return "-" if pd.isna(value) else f"{value:.3f}"
+    return "-" if pd.isna(value) else f"{value:z.3f}"
 
 
 def verdict_table(verdicts: pd.DataFrame) -> str:
@@ -59,13 +62,13 @@ def verdict_table(verdicts: pd.DataFrame) -> str:
     header = [
         "claim",
         "family",
-        "role",
+        "verdict",
         "estimate",
         "95 % interval",
         "smallest effect",
         "adjusted p",
         "n",
-        "verdict",
+        "role",
         "control",
         "why",
     ]
@@ -73,13 +76,13 @@ def verdict_table(verdicts: pd.DataFrame) -> str:
         [
             ("", row.id),
             ("", row.family),
-            ("", row.role),
-            ("number", _number(row.estimate)),
-            ("number", f"{_number(row.ci_low)} to {_number(row.ci_high)}"),
-            ("number", f"{row.smallest_effect:g}"),
-            ("number", _number(row.p_adjusted)),
-            ("number", f"{row.n_cases:g} x {row.n_seeds:g}"),
             ("", row.verdict),
+            ("number", _number(row.estimate)),
+            ("number", "none" if pd.isna(row.ci_low) else f"{_number(row.ci_low)} to {_number(row.ci_high)}"),
+            ("number", f"{row.smallest_effect:g}"),
+            ("number", "< 0.001" if row.p_adjusted < 0.001 else _number(row.p_adjusted)),
+            ("number", f"{row.n_cases:g} x {row.n_seeds:g}"),
+            ("", row.role),
             ("", str(row.controls)),
             ("", row.reason),
         ]

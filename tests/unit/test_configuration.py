@@ -356,7 +356,7 @@ def test_unknown_and_missing_entry_of_a_model(models, written):
         ("transformer.compile", "yes", "'yes'", "boolean"),
         ("transformer.cases", {"maze": 5, "pattern": 5}, "maze, pattern", "maze, pattern, reappearance"),
         ("transformer.noise_levels.late", 0, "an unknown key", "shared, frame_by_frame, independent"),
-        ("transformer.noise_levels.shared", 0.6, "shares that sum to 1.2", "shares that sum to 1"),
+        ("transformer.noise_levels.shared", 0.6, "shares that sum to 1.1", "shares that sum to 1"),
         ("families.maze", 0.5, "shares that sum to 0.9", "shares that sum to 1"),
         ("families.maze", float("nan"), "shares that sum to nan", "shares that sum to 1"),
         ("families", {"maze": 0.5, "labyrinth": 0.5}, "'labyrinth'", "maze, pattern, reappearance"),

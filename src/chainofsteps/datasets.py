@@ -105,7 +105,7 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
             "scene_error": Variable(_STATE_FRAME, "f", "1", "mean absolute deviation from the scene", 0),
             "entropy": Variable(_STATE_FRAME, "f", "bit", "entropy of the mass over states", 0),
             "branch_mass": Variable((*_STATE_FRAME, "branch"), "f", "1", "mass of the heaviest states", 0, 1),
-            "frame_correct": Variable(_STATE_FRAME, "i", "1", "1 where the state read is the solution's", 0, 1),
+            "frame_correct": Variable(_STATE_FRAME, "i", "1", "1 where the state is the nearest solution's", 0, 1),
             "correct": Variable(_STATE, "f", "1", "score of the plan read from the clean estimate", 0, 1),
             "reaches_goal": Variable(_STATE, "f", "1", "1 where the plan ends in the goal", 0, 1),
             "legal_moves": Variable(_STATE, "f", "1", "1 where every move is legal", 0, 1),

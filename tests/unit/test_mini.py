@@ -34,7 +34,7 @@ def pipe():
 
 
 def pilot_cases(family, count, first=500_000):
-    levels = worlds.family(family).DIFFICULTIES
+    levels = worlds.difficulties(family)
     return [worlds.draw_case(family, seeds.seed_of("pilot", first + i), levels[i % len(levels)]) for i in range(count)]
 
 

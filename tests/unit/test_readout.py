@@ -11,7 +11,15 @@ from hypothesis.extra.numpy import arrays
 
 from chainofsteps import datasets, worlds
 from chainofsteps.readout.cases import case_dataset, case_of
-from chainofsteps.readout.features import BRANCHES, commitment_step, extract_features, state_entropy, state_masses
+from chainofsteps.readout.features import (
+    BRANCHES,
+    WAITING,
+    agreement,
+    commitment_step,
+    extract_features,
+    state_entropy,
+    state_masses,
+)
 from chainofsteps.readout.success import video_scores
 from chainofsteps.refusal import Refused
 
@@ -95,6 +103,17 @@ def test_masses_over_states_sum_to_1_with_the_absent_mover_last(weight):
     assert masses[-1] == 1 - weight
 
 
+def test_a_plan_is_held_against_the_nearest_right_answer():
+    answers = np.array([[1, 2, 3, 4], [1, 5, 6, 4]])
+    plans = np.array([[1, 5, 6, 4], [1, 5, 3, 9], [1, 2, 9, 9], [7, 7, 7, 4], [WAITING] * 4])
+    right = agreement(plans, answers)
+    assert right[0].all()
+    assert right[1].tolist() in ([True, False, True, False], [True, True, False, False])  # never both halves
+    assert right[2].tolist() == [True, True, False, False]
+    assert right[3].tolist() == [False, False, False, True]
+    assert not right[4].any()
+
+
 # Cases
 
 
@@ -104,7 +123,7 @@ def cases(request) -> xr.Dataset:
 
 
 def test_difficulties_take_turns(cases):
-    levels = worlds.family(cases.attrs["family"]).DIFFICULTIES
+    levels = worlds.difficulties(cases.attrs["family"])
     assert cases["difficulty"].values.tolist() == [levels[index % len(levels)] for index in range(6)]
 
 
@@ -249,7 +268,7 @@ def test_no_picture_is_drawn_twice():
 
 
 def test_more_cases_than_the_world_holds_are_refused(monkeypatch):
-    monkeypatch.setattr("chainofsteps.worlds.pattern.DIFFICULTIES", (2,))
+    monkeypatch.setattr("chainofsteps.worlds.pattern.LEVELS", {"easy": (2,)})
     monkeypatch.setattr("chainofsteps.readout.cases._MAX_DRAWS_A_CASE", 2)
     with pytest.raises(Refused, match=r"pattern: cases.count: given 150; accepted: at most \d+"):
         case_dataset("pattern", "pilot", 0, 150)

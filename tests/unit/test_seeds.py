@@ -19,7 +19,7 @@ purposes = st.sampled_from(seeds.PURPOSES)
 @pytest.fixture(scope="module", params=worlds.families())
 def first_frames(request) -> dict[str, list[np.ndarray]]:
     """First frames of a family's cases by purpose, difficulties in turn."""
-    levels = worlds.family(request.param).DIFFICULTIES
+    levels = worlds.difficulties(request.param)
     return {
         purpose: [
             worlds.draw_case(request.param, seeds.seed_of(purpose, index), levels[index % len(levels)]).first_frame

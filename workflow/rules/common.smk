@@ -42,7 +42,9 @@ wildcard_constraints:
 
 def get_modules(source, *families):
     """Modules of the package that a script or notebook uses, and those of families, which are imported by name."""
-    return [*module_files(source, "src"), *(f"src/chainofsteps/worlds/{name}.py" for name in families)]
+    worlds_of = [f"src/chainofsteps/worlds/{name}.py" for name in families]
+    imported = [module for world in worlds_of for module in module_files(world, "src")]
+    return list(dict.fromkeys([*module_files(source, "src"), *worlds_of, *imported]))
 
 
 def get_weights(wildcards):

@@ -18,7 +18,7 @@ READ_RIGHT = 0.99  # least share of frames; a reasoner cannot be judged through 
 
 def training_case(family: str, index: int) -> worlds.Case:
     """Case number ``index`` of a family's training block; difficulties take turns."""
-    levels = worlds.family(family).DIFFICULTIES
+    levels = worlds.difficulties(family)
     return worlds.draw_case(family, seeds.seed_of("training", index), levels[index % len(levels)])
 
 

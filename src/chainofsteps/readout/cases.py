@@ -34,7 +34,7 @@ def case_dataset(family: str, purpose: str, first: int, count: int) -> xr.Datase
     Refused
         The world is too small for so many different cases.
     """
-    levels = worlds.family(family).DIFFICULTIES
+    levels = worlds.difficulties(family)
     cases: list[worlds.Case] = []
     pictures: set[bytes] = set()
     for index in itertools.count(first):

@@ -74,6 +74,23 @@ def waiting_frames(active: np.ndarray, frames: int) -> np.ndarray:
     return ~touched[:, latent_of_frame]
 
 
+def agreement(plan: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Where a plan holds the states of the right answer that it agrees with in most frames.
+
+    Parameters
+    ----------
+    plan : ndarray of int, (..., frame)
+    answers : ndarray of int, (answer, frame)
+
+    Returns
+    -------
+    ndarray of bool, (..., frame)
+    """
+    agrees = plan[..., None, :] == answers
+    nearest = agrees.sum(-1).argmax(-1)[..., None, None]
+    return np.take_along_axis(agrees, nearest, axis=-2)[..., 0, :]
+
+
 def read_case(case: worlds.Case, clean_estimate: np.ndarray, waiting: np.ndarray) -> dict[str, np.ndarray]:
     """Features of all streams of one case.
 
@@ -104,7 +121,7 @@ def read_case(case: worlds.Case, clean_estimate: np.ndarray, waiting: np.ndarray
         "scene_error": reading.scene_error * read,
         "entropy": state_entropy(masses).astype(np.float32) * read,
         "branch_mass": np.sort(masses, axis=-1)[..., : -BRANCHES - 1 : -1].astype(np.float32) * read[..., None],
-        "frame_correct": (plan == case.plan).astype(np.int8),
+        "frame_correct": agreement(plan, case.answers).astype(np.int8),
         "commitment_step": commitment_step(plan),
         **{part: np.array([[s[part] for s in row] for row in scores], np.float32) for part in _PARTS},
     }

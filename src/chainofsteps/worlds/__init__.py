@@ -1,16 +1,17 @@
 """Task families with known answers: draw, render, solve, read back, score."""
 
 from chainofsteps.worlds.base import (
-    FRAMES,
     Case,
     case_from_json,
     control_plans,
+    difficulties,
     draw_case,
     families,
     family,
     score,
 )
 from chainofsteps.worlds.grid import ABSENT, GLYPHS, GRID, SIZE, STATES_PER_KIND, Reading
+from chainofsteps.worlds.motion import FRAMES
 
 __all__ = [
     "ABSENT",
@@ -23,6 +24,7 @@ __all__ = [
     "Reading",
     "case_from_json",
     "control_plans",
+    "difficulties",
     "draw_case",
     "families",
     "family",

@@ -2,16 +2,21 @@
 
 A family is one module of this package that defines
 
-``DIFFICULTIES``
-    tuple of int, the levels it can draw; ``DIFFICULTY`` says what the number counts.
+``LEVELS``
+    dict, level -> difficulties, each a tuple of int; ``DIFFICULTY`` says what the number counts.
 ``KINDS``
     tuple of glyph names, the kinds of mover.
 ``PROMPT``
     str, the sentence that tells the model which family this is.
 ``draw(rng, difficulty)``
     -> (scene, facts): the glyph of each cell, and what a solver needs, as JSON numbers and lists.
-``solve(scene, facts)``
-    -> plan, the exact solution: one state a frame.
+``ANSWERS``
+    int, how many right answers a case has: 1, or more where several are equally right and equally frequent in training,
+    so that the posterior over answers is uniform.
+``ONE_MOVER``
+    bool, whether all frames show one and the same mover; False where several take turns.
+``answers(scene, facts)``
+    -> list of plans, the exact solutions: one state a frame.
 ``legal_moves(scene, facts, plan)``
     -> bool (frame - 1,): which transitions the world allows.
 ``reaches_goal(scene, facts, plan)``
@@ -36,8 +41,7 @@ import numpy as np
 from chainofsteps import seeds
 from chainofsteps.worlds import grid
 
-FRAMES = 9
-_NOT_FAMILIES = {"base", "grid"}
+_NOT_FAMILIES = {"base", "grid", "motion"}
 _MAX_DRAWS = 10_000
 
 
@@ -60,9 +64,14 @@ def family(name: str) -> ModuleType:
     return importlib.import_module(f"chainofsteps.worlds.{name}")
 
 
+def difficulties(name: str) -> tuple[int, ...]:
+    """All difficulties of a family, level by level."""
+    return tuple(difficulty for level in family(name).LEVELS.values() for difficulty in level)
+
+
 @dataclass(frozen=True)
 class Case:
-    """One question: a scene, what is to be done in it, and the one right answer.
+    """One question: a scene, what is to be done in it, and the right answers.
 
     Attributes
     ----------
@@ -75,7 +84,7 @@ class Case:
     facts : dict
         What the family's solver needs.
     plan : ndarray of int16, (frame,)
-        The exact solution.
+        An exact solution: the only one, or one of `answers` drawn with the case.
     """
 
     family: str
@@ -88,6 +97,17 @@ class Case:
     @property
     def case_id(self) -> str:
         return f"{self.family}-{self.difficulty}-{self.seed}"
+
+    @property
+    def level(self) -> str:
+        """The family's level that the difficulty belongs to."""
+        levels = family(self.family).LEVELS
+        return next(level for level, members in levels.items() if self.difficulty in members)
+
+    @property
+    def answers(self) -> np.ndarray:
+        """Every right plan, int16 (answer, frame); equally likely."""
+        return np.stack(family(self.family).answers(self.scene, self.facts))
 
     @property
     def prompt(self) -> str:
@@ -117,14 +137,16 @@ class Case:
 
     def to_json(self) -> str:
         """Everything that cannot be drawn again from family, seed and difficulty alone, and a human's check."""
-        return json.dumps({"scene": self.scene.tolist(), "facts": self.facts}, sort_keys=True, separators=(",", ":"))
+        answer = int(np.flatnonzero((self.answers == self.plan).all(1))[0])
+        stored = {"scene": self.scene.tolist(), "facts": self.facts, "answer": answer}
+        return json.dumps(stored, sort_keys=True, separators=(",", ":"))
 
 
 def case_from_json(family_name: str, seed: int, difficulty: int, text: str) -> Case:
     """Rebuild a case from :meth:`Case.to_json`; the solution is solved anew, not trusted."""
     stored = json.loads(text)
     scene = np.array(stored["scene"])
-    plan = family(family_name).solve(scene, stored["facts"])
+    plan = family(family_name).answers(scene, stored["facts"])[stored["answer"]]
     return Case(family_name, seed, difficulty, scene, stored["facts"], plan)
 
 
@@ -139,15 +161,15 @@ def draw_case(family_name: str, seed: int, difficulty: int) -> Case:
         Unknown family or difficulty, or a seed outside every block.
     """
     world = family(family_name)
-    if difficulty not in world.DIFFICULTIES:
-        raise ValueError(
-            f"{family_name}: difficulty: {difficulty!r}; accepted: {', '.join(map(str, world.DIFFICULTIES))}"
-        )
+    if difficulty not in difficulties(family_name):
+        accepted = ", ".join(map(str, difficulties(family_name)))
+        raise ValueError(f"{family_name}: difficulty: {difficulty!r}; accepted: {accepted}")
     purpose = seeds.purpose_of_seed(seed)
     rng = np.random.default_rng([seed, difficulty])
     for _ in range(_MAX_DRAWS):
         scene, facts = world.draw(rng, difficulty)
-        case = Case(family_name, seed, difficulty, scene, facts, world.solve(scene, facts))
+        plans = world.answers(scene, facts)
+        case = Case(family_name, seed, difficulty, scene, facts, plans[int(rng.integers(len(plans)))])
         if seeds.purpose_of_content(case.first_frame) == purpose:
             return case
     raise RuntimeError(f"{family_name}: no {purpose} case of difficulty {difficulty} in {_MAX_DRAWS} draws")
@@ -168,7 +190,8 @@ def score(case: Case, plan: np.ndarray, mover_count: np.ndarray | None = None) -
     -------
     dict
         ``reaches_goal``, ``legal_moves`` and ``start_kept`` are 0 or 1; ``frames_consistent`` is the share of frames
-        that hold one mover of the kind that the plan ends with (or none); ``correct`` is their product.
+        that hold one mover (of the kind that the plan ends with, where all frames show the same) or none; ``correct``
+        is their product.
     """
     plan = np.asarray(plan)
     world = family(case.family)
@@ -176,7 +199,7 @@ def score(case: Case, plan: np.ndarray, mover_count: np.ndarray | None = None) -
     present = cell != grid.ABSENT
     ending = kind[present][-1] if present.any() else 0
     known = plan >= 0
-    consistent = known & (~present | (kind == ending))
+    consistent = known & (~present | (kind == ending) | (not world.ONE_MOVER))
     if mover_count is not None:
         consistent &= np.asarray(mover_count) <= 1.5
     parts = {

@@ -12,12 +12,14 @@ import itertools
 import numpy as np
 
 from chainofsteps.worlds import grid
-from chainofsteps.worlds.base import FRAMES
+from chainofsteps.worlds.motion import FRAMES, hold
 
 DIFFICULTY = "path length in moves"
-DIFFICULTIES = (3, 4, 5, 6, 7, 8)
+LEVELS = {"easy": (3, 4), "medium": (5, 6), "hard": (7, 8)}
 KINDS = ("disc-yellow",)
 PROMPT = "the yellow agent walks through the maze from the green cell to the red cell"
+ANSWERS = 1
+ONE_MOVER = True
 
 _ROOMS = grid.GRID // 2
 _STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))
@@ -59,16 +61,20 @@ def _distances(doors: set[frozenset[int]], start: int) -> dict[int, int]:
     return far
 
 
-def _way(doors: set[frozenset[int]], start: int, goal: int) -> list[int]:
-    """Rooms of a shortest way from start to goal."""
+def _ways(doors: set[frozenset[int]], start: int, goal: int) -> list[list[int]]:
+    """Rooms of every shortest way from start to goal."""
     far = _distances(doors, goal)
     if start not in far:
         raise ValueError("maze: the goal cannot be reached from the start")
-    way = [start]
-    while way[-1] != goal:
-        near = [room for room in _neighbours(way[-1]) if frozenset((way[-1], room)) in doors]
-        way.append(min(near, key=far.get))
-    return way
+    ways = [[start]]
+    for _ in range(far[start]):
+        ways = [
+            [*way, near]
+            for way in ways
+            for near in _neighbours(way[-1])
+            if frozenset((way[-1], near)) in doors and far[near] < far[way[-1]]
+        ]
+    return ways
 
 
 def draw(rng: np.random.Generator, difficulty: int) -> tuple[np.ndarray, dict]:
@@ -76,8 +82,23 @@ def draw(rng: np.random.Generator, difficulty: int) -> tuple[np.ndarray, dict]:
         doors, start = _spanning_tree(rng), int(rng.integers(_ROOMS**2))
         goals = [room for room, far in _distances(doors, start).items() if far == difficulty]
         if goals:
-            break
-    goal = goals[int(rng.integers(len(goals)))]
+            return paint(doors, start, goals[int(rng.integers(len(goals)))])
+
+
+def draw_with_loop(rng: np.random.Generator, difficulty: int) -> tuple[np.ndarray, dict]:
+    """Scene and facts of a maze with one loop and two shortest ways to the goal."""
+    while True:
+        doors, start = _spanning_tree(rng), int(rng.integers(_ROOMS**2))
+        walls = [door for door in _all_doors() if door not in doors]
+        doors.add(walls[int(rng.integers(len(walls)))])
+        far = _distances(doors, start)
+        goals = [room for room in far if far[room] == difficulty and len(_ways(doors, start, room)) == 2]
+        if goals:
+            return paint(doors, start, goals[int(rng.integers(len(goals)))])
+
+
+def paint(doors: set[frozenset[int]], start: int, goal: int) -> tuple[np.ndarray, dict]:
+    """Scene and facts of a maze."""
     scene = np.full(grid.CELLS, "full-black", dtype="<U12")
     for room in range(_ROOMS**2):
         scene[_cell(room)] = grid.FLOOR
@@ -85,6 +106,10 @@ def draw(rng: np.random.Generator, difficulty: int) -> tuple[np.ndarray, dict]:
         scene[sum(_cell(room) for room in door) // 2] = grid.FLOOR
     scene[_cell(start)], scene[_cell(goal)] = "full-green", "full-red"
     return scene.reshape(grid.GRID, grid.GRID), {"start": _cell(start), "goal": _cell(goal)}
+
+
+def _all_doors() -> list[frozenset[int]]:
+    return [frozenset((room, near)) for room in range(_ROOMS**2) for near in _neighbours(room) if room < near]
 
 
 def _doors(scene: np.ndarray) -> set[frozenset[int]]:
@@ -104,12 +129,11 @@ def _room(cell: int) -> int:
 
 def _walk(rooms: list[int]) -> np.ndarray:
     """Plan that walks the rooms, a room a frame, and stays in the last."""
-    stay = rooms + [rooms[-1]] * FRAMES
-    return np.array([_cell(room) for room in stay[:FRAMES]], np.int16)
+    return hold([_cell(room) for room in rooms])
 
 
-def solve(scene: np.ndarray, facts: dict) -> np.ndarray:
-    return _walk(_way(_doors(scene), _room(facts["start"]), _room(facts["goal"])))
+def answers(scene: np.ndarray, facts: dict) -> list[np.ndarray]:
+    return [_walk(way) for way in _ways(_doors(scene), _room(facts["start"]), _room(facts["goal"]))]
 
 
 def legal_moves(scene: np.ndarray, facts: dict, plan: np.ndarray) -> np.ndarray:
@@ -129,13 +153,12 @@ def reaches_goal(scene: np.ndarray, facts: dict, plan: np.ndarray) -> bool:
 
 
 def control_plans(scene: np.ndarray, facts: dict, plan: np.ndarray) -> dict[str, np.ndarray]:
-    """Through a wall (any way that shuns the only right first door must); to another end along open passages."""
-    start, goal = _room(facts["start"]), _room(facts["goal"])
-    everywhere = {frozenset((room, near)) for room in range(_ROOMS**2) for near in _neighbours(room)}
-    right_first = frozenset(_way(_doors(scene), start, goal)[:2])
-    distance = _distances(_doors(scene), start)
+    """Through a wall (any way that shuns the middle door of every right one must); to another end."""
+    start, goal, doors = _room(facts["start"]), _room(facts["goal"]), _doors(scene)
+    middle = {frozenset(way[len(way) // 2 - 1 : len(way) // 2 + 1]) for way in _ways(doors, start, goal)}
+    distance = _distances(doors, start)
     other = max((room for room in distance if room != goal and distance[room] < FRAMES), key=distance.get)
     return {
-        "through": _walk(_way(everywhere - {right_first}, start, goal)),
-        "wrong_answer": _walk(_way(_doors(scene), start, other)),
+        "through": _walk(_ways(set(_all_doors()) - middle, start, goal)[0]),
+        "wrong_answer": _walk(_ways(doors, start, other)[0]),
     }

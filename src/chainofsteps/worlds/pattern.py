@@ -12,18 +12,22 @@ import itertools
 import numpy as np
 
 from chainofsteps.worlds import grid
-from chainofsteps.worlds.base import FRAMES
+from chainofsteps.worlds.motion import column_down, enter
 
 DIFFICULTY = "period of the sequence"
-DIFFICULTIES = (2, 3, 4)
+LEVELS = {"easy": (2,), "medium": (3,), "hard": (4,)}
 KINDS = ("disc-red", "small-red", "disc-green", "small-green", "disc-blue", "small-blue")
 PROMPT = "the missing item of the repeating pattern drops into the gap"
+ANSWERS = 1
+ONE_MOVER = True
+
+_PERIODS = (2, 3, 4)
 
 
 def _fillers(row: list[str], gap: int) -> set[str]:
     """Items that complete the row to a sequence of some period up to 4."""
     found = set()
-    for period in DIFFICULTIES:
+    for period in _PERIODS:
         classes = [{row[i] for i in range(phase, len(row), period) if i != gap} for phase in range(period)]
         if all(len(items) == 1 for items in classes):
             found |= classes[gap % period]
@@ -50,18 +54,12 @@ def _answer(scene: np.ndarray, facts: dict) -> int:
     return KINDS.index(str(item))
 
 
-def _plan(kind: int, cells: list[int]) -> np.ndarray:
-    """Absent in the first frame, then through the cells, then at rest in the last."""
-    stay = cells + [cells[-1]] * FRAMES
-    return np.array([grid.ABSENT] + [grid.join_state(kind, cell) for cell in stay[: FRAMES - 1]], np.int16)
-
-
 def _column(facts: dict) -> list[int]:
-    return [row * grid.GRID + facts["gap"] for row in range(facts["row"] + 1)]
+    return column_down(facts["gap"], facts["row"])
 
 
-def solve(scene: np.ndarray, facts: dict) -> np.ndarray:
-    return _plan(_answer(scene, facts), _column(facts))
+def answers(scene: np.ndarray, facts: dict) -> list[np.ndarray]:
+    return [enter(_answer(scene, facts), _column(facts))]
 
 
 def legal_moves(scene: np.ndarray, facts: dict, plan: np.ndarray) -> np.ndarray:
@@ -84,4 +82,4 @@ def control_plans(scene: np.ndarray, facts: dict, plan: np.ndarray) -> dict[str,
     along = list(range(first, first + facts["gap"] + 1))
     if facts["gap"] == 0:
         along = list(range(first + grid.GRID - 1, first - 1, -1))
-    return {"through": _plan(kind, along), "wrong_answer": _plan((kind + 1) % len(KINDS), _column(facts))}
+    return {"through": enter(kind, along), "wrong_answer": enter((kind + 1) % len(KINDS), _column(facts))}

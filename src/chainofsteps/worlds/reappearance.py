@@ -11,12 +11,14 @@ import itertools
 import numpy as np
 
 from chainofsteps.worlds import grid
-from chainofsteps.worlds.base import FRAMES
+from chainofsteps.worlds.motion import FRAMES
 
 DIFFICULTY = "frames out of sight"
-DIFFICULTIES = (1, 3, 5)
+LEVELS = {"easy": (1,), "medium": (3,), "hard": (5,)}
 KINDS = ("disc-red", "disc-green", "disc-blue")
 PROMPT = "the disc leaves the picture over the nearest edge and returns to its place"
+ANSWERS = 1
+ONE_MOVER = True
 
 _HOME_FRAME = 6
 _SQUARES = ("small-red", "small-green", "small-blue")
@@ -54,9 +56,9 @@ def _there_and_back(kind: int, out: list[int], back: list[int]) -> np.ndarray:
     return np.array([grid.join_state(kind, cell) for cell in cells], np.int16)
 
 
-def solve(scene: np.ndarray, facts: dict) -> np.ndarray:
+def answers(scene: np.ndarray, facts: dict) -> list[np.ndarray]:
     track = _tracks(facts["home"])[0]
-    return _there_and_back(facts["kind"], track, track[::-1])
+    return [_there_and_back(facts["kind"], track, track[::-1])]
 
 
 def legal_moves(scene: np.ndarray, facts: dict, plan: np.ndarray) -> np.ndarray:

@@ -8,34 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from chainofsteps.worlds import largest
-from chainofsteps.worlds.largest import (
-    DIFFICULTY,
-    KINDS,
-    LEVELS,
-    ONE_MOVER,
-    PROMPT,
-    answers,
-    control_plans,
-    legal_moves,
-    reaches_goal,
-)
-
-__all__ = [
-    "ANSWERS",
-    "DIFFICULTY",
-    "KINDS",
-    "LEVELS",
-    "ONE_MOVER",
-    "PROMPT",
-    "answers",
-    "control_plans",
-    "draw",
-    "legal_moves",
-    "reaches_goal",
-]
 
 ANSWERS = 2
 
 
 def draw(rng: np.random.Generator, difficulty: int) -> tuple[np.ndarray, dict]:
     return largest.draw_with(rng, difficulty, ANSWERS)
+
+
+def __getattr__(name: str) -> object:
+    """All else is the parent's."""
+    return getattr(largest, name)

@@ -78,7 +78,7 @@ def reaches_goal(scene: np.ndarray, facts: dict, plan: np.ndarray) -> bool:
 
 
 def control_plans(scene: np.ndarray, facts: dict, plan: np.ndarray) -> dict[str, np.ndarray]:
-    """Straight across the ring, back and forth; by half the turn again too much."""
+    """Straight across the ring, back and forth; by a sixteenth of a turn too much."""
     angle = _angle(facts)
     other = _turning(facts, angle + 1)
     across = _turning(facts, len(ring(facts["corner"])) // 2)

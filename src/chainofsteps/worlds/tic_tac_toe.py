@@ -17,6 +17,8 @@ DIFFICULTY = "empty squares"
 LEVELS = {"easy": (2, 3), "medium": (4, 5), "hard": (6,)}
 KINDS = ("disc-yellow",)
 PROMPT = "the yellow mark drops into the square that completes a line of three discs"
+ANSWERS = 1
+ONE_MOVER = True
 
 _COLOURS = ("red", "green", "blue", "black")
 _PLACES = (1, 4, 7)  # row and column of the cell of a square that holds its mark; 2 and 5 are the lines
@@ -27,8 +29,6 @@ _LINES = (
     (2, 4, 6),
 )
 _EMPTY, _DISC, _SMALL = range(3)
-ANSWERS = 1
-ONE_MOVER = True
 
 
 def winning_squares(board: np.ndarray) -> list[int]:

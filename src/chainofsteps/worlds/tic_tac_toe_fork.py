@@ -8,30 +8,6 @@ from __future__ import annotations
 import numpy as np
 
 from chainofsteps.worlds import tic_tac_toe
-from chainofsteps.worlds.tic_tac_toe import (
-    DIFFICULTY,
-    KINDS,
-    ONE_MOVER,
-    PROMPT,
-    answers,
-    control_plans,
-    legal_moves,
-    reaches_goal,
-)
-
-__all__ = [
-    "ANSWERS",
-    "DIFFICULTY",
-    "KINDS",
-    "LEVELS",
-    "ONE_MOVER",
-    "PROMPT",
-    "answers",
-    "control_plans",
-    "draw",
-    "legal_moves",
-    "reaches_goal",
-]
 
 LEVELS = {"easy": (3,), "medium": (4,), "hard": (5,)}
 ANSWERS = 2
@@ -39,3 +15,8 @@ ANSWERS = 2
 
 def draw(rng: np.random.Generator, difficulty: int) -> tuple[np.ndarray, dict]:
     return tic_tac_toe.draw_with(rng, difficulty, ANSWERS)
+
+
+def __getattr__(name: str) -> object:
+    """All else is the parent's."""
+    return getattr(tic_tac_toe, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from chainofsteps import worlds
@@ -24,14 +25,27 @@ def check_config(config: dict, where: object) -> None:
     Refused
     """
     check_schema(config, load_yaml(SCHEMAS / "config.schema.yaml"), where)
-    for family in config["cases"]["families"]:
-        check_choice(where, "cases.families", family, worlds.families())
+    for section in ("cases", "success"):
+        for family in config[section]["families"]:
+            check_choice(where, f"{section}.families", family, worlds.families())
+    success = config["success"]
+    if success["followed"] > success["count"]:
+        raise Refused(where, "success.followed", success["followed"], f"at most success.count, {success['count']}")
 
 
-def check_models(path: str | Path, name: str, where: object) -> dict:
-    """Read the models file; the chosen model must be in it and make videos of the worlds' shape.
+def check_models(path: str | Path, names: Sequence[str], where: object) -> dict:
+    """Read the models file; the chosen models must be in it and make videos of the worlds' shape.
 
-    Its training, where it has one, must know its families and share out all of the samples.
+    A training must know its families and share out all of the samples.
+
+    Parameters
+    ----------
+    path : path
+        config/models.yaml
+    names : sequence of str
+        Models that the configuration names.
+    where : object
+        The configuration, for the message.
 
     Returns
     -------
@@ -43,26 +57,45 @@ def check_models(path: str | Path, name: str, where: object) -> dict:
     Refused
     """
     models = check_schema(load_yaml(path), load_yaml(SCHEMAS / "models.schema.yaml"), path)
-    check_choice(where, "model", name, models)
-    model = models[name]
-    if model["frames"] != worlds.FRAMES or {model["height"], model["width"]} != {worlds.SIZE}:
-        given = f"{model['frames']} frames of {model['height']} x {model['width']}"
-        raise Refused(path, f"{name}.frames", given, f"{worlds.FRAMES} frames of {worlds.SIZE} x {worlds.SIZE}")
-    if "training" in model:
-        _check_training(path, f"{name}.training", model["training"])
+    for name in names:
+        check_choice(where, "model", name, models)
+        model = models[name]
+        if model["frames"] != worlds.FRAMES or {model["height"], model["width"]} != {worlds.SIZE}:
+            given = f"{model['frames']} frames of {model['height']} x {model['width']}"
+            raise Refused(path, f"{name}.frames", given, f"{worlds.FRAMES} frames of {worlds.SIZE} x {worlds.SIZE}")
+    for name, model in models.items():
+        if "training" in model:
+            _check_training(path, name, models)
     return models
 
 
-def _check_training(path: str | Path, field: str, training: dict) -> None:
-    """What a schema cannot say: names that agree, shares that sum to 1."""
+def _check_training(path: str | Path, name: str, models: dict) -> None:
+    """What a schema cannot say: names that agree, shares that sum to 1, a VAE of its own or of another."""
+    training, field = models[name]["training"], f"{name}.training"
     families, transformer = training["families"], training["transformer"]
-    for family in families:
+    if ("vae" in training) == ("vae_of" in training):
+        given = "both" if "vae" in training else "neither"
+        raise Refused(path, field, f"{given} of vae and vae_of", "one of them")
+    if "vae_of" in training:
+        owners = {
+            other: entry["training"]["families"] for other, entry in models.items() if "vae" in entry.get("training", {})
+        }
+        check_choice(path, f"{field}.vae_of", training["vae_of"], owners)
+        owned = owners[training["vae_of"]]
+        for family, given in families.items():
+            check_choice(path, f"{field}.families", family, owned)
+            for key in ("cases", "difficulties"):
+                if given[key] != owned[family][key]:
+                    accepted = f"{owned[family][key]}, as {training['vae_of']} has encoded them"
+                    raise Refused(path, f"{field}.families.{family}.{key}", given[key], accepted)
+    elif training["vae"]["scenes"] < len(families):
+        given = training["vae"]["scenes"]
+        raise Refused(path, f"{field}.vae.scenes", given, f"at least {len(families)}, one a family")
+    for family, given in families.items():
         check_choice(path, f"{field}.families", family, worlds.families())
-    _check_shares(path, f"{field}.families", families)
-    if set(transformer["cases"]) != set(families):
-        raise Refused(path, f"{field}.transformer.cases", ", ".join(transformer["cases"]), ", ".join(families))
-    if training["vae"]["scenes"] < len(families):
-        raise Refused(path, f"{field}.vae.scenes", training["vae"]["scenes"], f"at least {len(families)}, one a family")
+        for difficulty in given["difficulties"]:
+            check_choice(path, f"{field}.families.{family}.difficulties", difficulty, worlds.difficulties(family))
+    _check_shares(path, f"{field}.families", {family: given["share"] for family, given in families.items()})
     _check_shares(path, f"{field}.transformer.noise_levels", transformer["noise_levels"])
     every = transformer["checkpoint_every"]
     if transformer["evaluate_every"] % every:
@@ -91,6 +124,8 @@ def check_weights(path: str | Path, name: str) -> tuple[str, ...]:
     Refused
     """
     model = load_yaml(path)[name]
+    if "revision" not in model:
+        raise Refused(path, f"{name}.revision", "nothing", f"sha256 of {model['path']}/{MANIFEST}")
     folder = Path(model["path"])
     hashes = read_manifest(folder, model["revision"])
     check_folder(folder, hashes)

@@ -21,7 +21,7 @@ CONFIG_FILES = " + ".join(map(str, ["config/config.yaml", *OVERLAYS, *VALUES]))
 
 try:
     check_config(config, CONFIG_FILES)
-    MODELS = check_models("config/models.yaml", config["model"], CONFIG_FILES)
+    MODELS = check_models("config/models.yaml", [config["model"], *config["success"]["models"]], CONFIG_FILES)
     check_claims("config/claims.yaml", config["experiments"])
     check_space(config, MODELS[config["model"]])
 except Refused as refusal:
@@ -55,6 +55,19 @@ def get_weights(wildcards):
         sys.exit(f"refused: {refusal}")
 
 
+def get_model(wildcards):
+    """What a model is, without how it is made and measured."""
+    return {key: value for key, value in MODELS[wildcards.model].items() if key not in ("training", "orders")}
+
+
+def get_orders(wildcards):
+    """Sampling orders that a model's success is measured in."""
+    if "orders" not in MODELS[wildcards.model]:
+        refusal = Refused("config/models.yaml", f"{wildcards.model}.orders", "nothing", "orders and their steps by name")
+        sys.exit(f"refused: {refusal}")
+    return MODELS[wildcards.model]["orders"]
+
+
 def get_training(wildcards):
     """Training settings of a model, where this repository trains it."""
     if "training" not in MODELS[wildcards.model]:
@@ -69,6 +82,13 @@ def get_training_of(*keys):
     return lambda wildcards: {key: get_training(wildcards)[key] for key in keys}
 
 
-def get_case_count(wildcards):
-    """Training cases of a family."""
-    return get_training(wildcards)["transformer"]["cases"][wildcards.family]
+def get_vae_owner(wildcards):
+    """The model whose VAE, and videos encoded by it, a model is trained on."""
+    return get_training(wildcards).get("vae_of", wildcards.model)
+
+
+def get_vae_training(wildcards):
+    """What decides the VAE: seed, its own settings and the families' difficulties, not their shares."""
+    training = get_training(wildcards)
+    families = {family: {"difficulties": given["difficulties"]} for family, given in training["families"].items()}
+    return {"seed": training["seed"], "families": families, "vae": training["vae"]}

@@ -20,7 +20,7 @@ rule fingerprint_model:
     conda:
         "../../environment.yml"
     params:
-        model=lambda wildcards: {k: v for k, v in MODELS[wildcards.model].items() if k != "training"},
+        model=get_model,
     message:
         "Fingerprint {wildcards.model}"
     script:
@@ -39,7 +39,7 @@ rule train_vae:
         "../../environment.yml"
     threads: 2
     params:
-        training=get_training_of("seed", "families", "vae"),
+        training=get_vae_training,
         folder=lambda wildcards, output: str(Path(output.vae[0]).parent),
     message:
         "Train the VAE of {wildcards.model}"
@@ -60,7 +60,10 @@ rule encode_training_set:
     threads: 2
     params:
         vae=lambda wildcards, input: str(Path(input.vae[0]).parent),
-        cases=get_case_count,
+        # Without its share, which only the reasoner's training takes.
+        family=lambda wildcards: {
+            key: get_training(wildcards)["families"][wildcards.family][key] for key in ("cases", "difficulties")
+        },
     message:
         "Encode {wildcards.family} training videos for {wildcards.model}"
     script:
@@ -69,9 +72,11 @@ rule encode_training_set:
 
 rule train_reasoner:
     input:
-        vae=rules.train_vae.output.vae,
+        vae=lambda wildcards: expand(rules.train_vae.output.vae, model=get_vae_owner(wildcards)),
         latents=lambda wildcards: expand(
-            rules.encode_training_set.output, model=wildcards.model, family=get_training(wildcards)["families"]
+            rules.encode_training_set.output,
+            model=get_vae_owner(wildcards),
+            family=get_training(wildcards)["families"],
         ),
         modules=lambda wildcards: get_modules(
             "workflow/scripts/train_reasoner.py", *get_training(wildcards)["families"]
@@ -86,7 +91,8 @@ rule train_reasoner:
     threads: 2
     params:
         training=get_training_of("seed", "families", "text_encoder", "transformer"),
-        model=lambda wildcards: {k: v for k, v in MODELS[wildcards.model].items() if k != "training"},
+        model=get_model,
+        orders=get_orders,
         vae=lambda wildcards, input: str(Path(input.vae[0]).parent),
         # Not an output: Snakemake deletes outputs of a job that fails, and a killed training goes on from here.
         folder=lambda wildcards, output: str(Path(output.log).parent / "checkpoint"),
@@ -98,7 +104,7 @@ rule train_reasoner:
 
 rule plot_training:
     input:
-        vae_log=rules.train_vae.output.log,
+        vae_log=lambda wildcards: expand(rules.train_vae.output.log, model=get_vae_owner(wildcards)),
         log=rules.train_reasoner.output.log,
         modules=get_modules("workflow/scripts/plot_training.py"),
     output:

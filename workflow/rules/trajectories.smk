@@ -24,7 +24,7 @@ rule sample_trajectories:
     resources:
         mem_mb=3000,
     params:
-        model=lambda wildcards: {k: v for k, v in MODELS[wildcards.model].items() if k != "training"},
+        model=get_model,
         experiment=lambda wildcards: config["experiments"][wildcards.experiment],
         seeds=config["seeds"],
         batch=config["batch"],

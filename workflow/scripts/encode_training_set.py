@@ -11,6 +11,6 @@ from chainofsteps.refusal import at_the_door
 with at_the_door(snakemake.log[0]):
     torch.set_num_threads(snakemake.threads)
     vae = AutoencoderKLWan.from_pretrained(snakemake.params.vae, local_files_only=True).eval()
-    family = snakemake.wildcards.family
-    cases = [training_case(family, index) for index in range(snakemake.params.cases)]
+    family, given = snakemake.wildcards.family, snakemake.params.family
+    cases = [training_case(family, index, given["difficulties"]) for index in range(given["cases"])]
     save_file({"latents": encode_cases(vae, cases)}, snakemake.output[0])

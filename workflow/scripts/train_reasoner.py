@@ -18,11 +18,9 @@ from chainofsteps.readout.success import video_scores
 from chainofsteps.refusal import at_the_door
 from chainofsteps.sampling.trajectories import sample_videos
 
-ORDERS = {"joint": {"order": "joint", "steps": 20}, "frame_by_frame": {"order": "frame_by_frame", "steps": 3}}
-
 with at_the_door(snakemake.log[0]):
     torch.set_num_threads(snakemake.threads)
-    training, model = snakemake.params.training, snakemake.params.model
+    training, model, orders = snakemake.params.training, snakemake.params.model, snakemake.params.orders
     settings, families, seed = training["transformer"], training["families"], training["seed"]
     folder = Path(snakemake.params.folder)
 
@@ -52,13 +50,16 @@ with at_the_door(snakemake.log[0]):
                 np.mean(video_scores(cases, sample_videos(trained, cases, model, order, [0], len(cases["case"]))) == 1)
             )
             for family, cases in held_out.items()
-            for name, order in ORDERS.items()
+            for name, order in orders.items()
         }
 
     latents = {Path(path).stem: load_file(path)["latents"] for path in snakemake.input.latents}
-    averaged = train_reasoner(transformer, latents, text, families, settings, seed, folder, evaluate)
+    shares = {family: given["share"] for family, given in families.items()}
+    averaged = train_reasoner(transformer, latents, text, shares, settings, seed, folder, evaluate)
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     pd.DataFrame(rows).to_csv(snakemake.output.log, index=False)
     pipeline = Path(snakemake.output.manifest).parent
-    mini.build_pipeline(transformer=averaged, **parts).save_pretrained(pipeline, safe_serialization=True)
+    # Half precision on the disk, and only there: it is loaded to float32.
+    trained = mini.build_pipeline(transformer=averaged, **parts).to(torch.float16)
+    trained.save_pretrained(pipeline, safe_serialization=True)
     write_manifest(pipeline)

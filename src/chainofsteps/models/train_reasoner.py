@@ -79,7 +79,8 @@ def draw_sigmas(
     batch, latent_frames : int
     shares : dict
         ``shared`` (one level for all frames), ``frame_by_frame`` (earlier frames clean, one at a level, later ones pure
-        noise) and ``independent`` (a level for each frame); they sum to 1.
+        noise), ``independent`` (a level for each frame) and, if given, ``pure`` (all frames pure noise: what a single
+        pass sees); they sum to 1.
     shift : float
     generator : torch.Generator
 
@@ -97,6 +98,8 @@ def draw_sigmas(
     one = level[:, :1].expand(-1, free)
     sigma = torch.where(mode < shares["shared"] + shares["frame_by_frame"], in_turn, level)
     sigma = torch.where(mode < shares["shared"], one, sigma)
+    # At the upper end, so that a share of 0 changes no draw.
+    sigma = torch.where(mode >= 1 - shares.get("pure", 0.0), 1.0, sigma)
     return torch.cat([torch.zeros(batch, 1), sigma], dim=1)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
@@ -16,10 +18,9 @@ from chainofsteps.worlds import grid
 READ_RIGHT = 0.99  # least share of frames; a reasoner cannot be judged through a VAE that loses the mover
 
 
-def training_case(family: str, index: int) -> worlds.Case:
-    """Case number ``index`` of a family's training block; difficulties take turns."""
-    levels = worlds.difficulties(family)
-    return worlds.draw_case(family, seeds.seed_of("training", index), levels[index % len(levels)])
+def training_case(family: str, index: int, difficulties: Sequence[int]) -> worlds.Case:
+    """Case number ``index`` of a family's training block; the given difficulties take turns."""
+    return worlds.draw_case(family, seeds.seed_of("training", index), difficulties[index % len(difficulties)])
 
 
 def random_frames(cases: list[worlds.Case], rng: np.random.Generator, count: int) -> np.ndarray:
@@ -36,7 +37,7 @@ def random_frames(cases: list[worlds.Case], rng: np.random.Generator, count: int
     return np.stack(frames).astype(np.float32) / 127.5 - 1
 
 
-def train_vae(settings: dict, families: dict[str, float], seed: int) -> tuple[AutoencoderKLWan, list[dict]]:
+def train_vae(settings: dict, families: dict[str, dict], seed: int) -> tuple[AutoencoderKLWan, list[dict]]:
     """Train on single frames with L1 + L2, a small latent penalty and latent noise; then set the latent statistics.
 
     Parameters
@@ -44,7 +45,7 @@ def train_vae(settings: dict, families: dict[str, float], seed: int) -> tuple[Au
     settings : dict
         ``models.<name>.training.vae`` of the configuration.
     families : dict
-        Family -> share of the training cases.
+        Family -> its ``difficulties``; each family brings the same number of scenes.
     seed : int
 
     Returns
@@ -53,7 +54,9 @@ def train_vae(settings: dict, families: dict[str, float], seed: int) -> tuple[Au
         The log holds ``step``, ``loss`` and ``psnr`` (dB).
     """
     cases = [
-        training_case(family, index) for family in families for index in range(settings["scenes"] // len(families))
+        training_case(family, index, given["difficulties"])
+        for family, given in families.items()
+        for index in range(settings["scenes"] // len(families))
     ]
     vae = build_vae(settings["architecture"], seed)
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)

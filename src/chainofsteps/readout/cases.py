@@ -13,7 +13,7 @@ from chainofsteps.refusal import Refused
 _MAX_DRAWS_A_CASE = 20
 
 
-def case_dataset(family: str, purpose: str, first: int, count: int) -> xr.Dataset:
+def case_dataset(family: str, purpose: str, first: int, count: int, level: str | None = None) -> xr.Dataset:
     """Draw cases of a family, no picture twice; difficulties take turns.
 
     Parameters
@@ -23,6 +23,8 @@ def case_dataset(family: str, purpose: str, first: int, count: int) -> xr.Datase
         ``pilot`` or ``confirmatory``.
     first, count : int
         The first ``count`` cases that differ, from index ``first`` of the purpose's block of seeds on.
+    level : str, optional
+        Difficulties of this level only.
 
     Returns
     -------
@@ -34,11 +36,11 @@ def case_dataset(family: str, purpose: str, first: int, count: int) -> xr.Datase
     Refused
         The world is too small for so many different cases.
     """
-    levels = worlds.difficulties(family)
+    turns = worlds.difficulties(family) if level is None else worlds.family(family).LEVELS[level]
     cases: list[worlds.Case] = []
     pictures: set[bytes] = set()
     for index in itertools.count(first):
-        case = worlds.draw_case(family, seeds.seed_of(purpose, index), levels[index % len(levels)])
+        case = worlds.draw_case(family, seeds.seed_of(purpose, index), turns[index % len(turns)])
         if case.first_frame.tobytes() not in pictures:
             pictures.add(case.first_frame.tobytes())
             cases.append(case)
@@ -60,7 +62,7 @@ def case_dataset(family: str, purpose: str, first: int, count: int) -> xr.Datase
             "case": np.array([case.case_id for case in cases], object),
             "channel": np.array(["red", "green", "blue"], object),
         },
-        attrs=datasets.attributes([family, purpose, first, count], family=family, purpose=purpose),
+        attrs=datasets.attributes([family, purpose, first, count, *filter(None, [level])], family=family, purpose=purpose),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import json
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -58,7 +59,7 @@ def written(tmp_path):
 def with_field(content: dict, field: str, value: object) -> dict:
     """A copy with another value at a dotted path."""
     *way, last = field.split(".")
-    content = copy.deepcopy(content)
+    content = json.loads(json.dumps(content))  # what YAML anchors share is shared no more
     place = content
     for key in way:
         place = place[key]
@@ -69,7 +70,7 @@ def with_field(content: dict, field: str, value: object) -> dict:
 def without_field(content: dict, field: str) -> dict:
     """A copy without what a dotted path leads to."""
     *way, last = field.split(".")
-    content = copy.deepcopy(content)
+    content = json.loads(json.dumps(content))  # what YAML anchors share is shared no more
     place = content
     for key in way:
         place = place[key]
@@ -121,12 +122,13 @@ def test_quick_is_accepted_over_the_default(default):
 
 def test_default_runs_every_order_on_what_the_model_was_trained_on(default):
     trained = load_yaml(ROOT / "config/models.yaml")[default["model"]]["training"]["families"]
-    assert default["cases"]["families"] == list(trained)
+    assert set(default["cases"]["families"]) <= set(trained)
+    assert default["success"]["families"] and set(default["success"]["families"]) <= set(trained)
     assert {experiment["order"] for experiment in default["experiments"].values()} == set(ORDERS)
 
 
 def test_models_and_claims_are_accepted(default):
-    doors.check_models("config/models.yaml", default["model"], "config/config.yaml")
+    doors.check_models("config/models.yaml", [default["model"]], "config/config.yaml")
     doors.check_claims("config/claims.yaml", default["experiments"])
 
 
@@ -171,7 +173,7 @@ def test_defaults_of_the_schema_are_those_of_the_file(default):
 @pytest.mark.parametrize(
     ("field", "accepted"),
     [
-        ("colour", "results, model, cases, seeds, experiments, batch, statistics"),
+        ("colour", "results, model, cases, seeds, experiments, batch, statistics, failures, success"),
         ("cases.size", "families, purpose, first, count"),
         ("experiments.joint.shift", "order, steps"),
         ("statistics.level", "draws, seed"),
@@ -300,7 +302,7 @@ def test_schema_of_a_whole_file_names_the_file():
 
 def test_unknown_model(models):
     with pytest.raises(Refused) as caught:
-        doors.check_models("config/models.yaml", "giant", WHERE)
+        doors.check_models("config/models.yaml", ["giant"], WHERE)
     assert line_of(caught) == f"{WHERE}: model: given 'giant'; accepted: {', '.join(models)}"
 
 
@@ -308,7 +310,7 @@ def test_unknown_model(models):
 def test_model_whose_videos_are_not_the_worlds(models, written, field, value):
     path = written(with_field(models, f"mini.{field}", value))
     with pytest.raises(Refused) as caught:
-        doors.check_models(path, "mini", WHERE)
+        doors.check_models(path, ["mini"], WHERE)
     line = line_of(caught)
     assert line.startswith(f"{path}: mini.frames: given ")
     assert str(value) in line
@@ -327,48 +329,91 @@ def test_model_whose_videos_are_not_the_worlds(models, written, field, value):
 def test_wrong_entry_of_a_model(models, written, field, value, accepted):
     path = written(with_field(models, f"mini.{field}", value))
     with pytest.raises(Refused) as caught:
-        doors.check_models(path, "mini", WHERE)
+        doors.check_models(path, ["mini"], WHERE)
     assert line_of(caught).startswith(f"{path}: mini.{field}: given {value!r}; accepted: {accepted}")
 
 
 def test_unknown_and_missing_entry_of_a_model(models, written):
     path = written(with_field(models, "mini.colour", "red"))
     with pytest.raises(Refused, match=r"mini\.colour: given an unknown key; accepted: path, revision"):
-        doors.check_models(path, "mini", WHERE)
+        doors.check_models(path, ["mini"], WHERE)
+    path = written(without_field(models, "mini.frames"))
+    with pytest.raises(Refused, match=r"mini\.frames: given nothing; accepted: Video frames"):
+        doors.check_models(path, ["mini"], WHERE)
+
+
+def test_a_model_without_a_revision_may_be_trained_but_not_used(models, written):
     path = written(without_field(models, "mini.revision"))
-    with pytest.raises(Refused, match=r"mini\.revision: given nothing; accepted: sha256"):
-        doors.check_models(path, "mini", WHERE)
+    doors.check_models(path, ["mini"], WHERE)
+    with pytest.raises(Refused, match=r"mini\.revision: given nothing; accepted: sha256 of resources/models/mini/SHA256"):
+        doors.check_weights(path, "mini")
+
+
+def with_shared_vae(models):
+    other = copy.deepcopy(models["mini"])
+    del other["training"]["vae"]
+    other["training"]["vae_of"] = "mini"
+    return json.loads(json.dumps(models | {"other": other}))
+
+
+def test_a_vae_may_be_shared(models, written):
+    assert "other" in doors.check_models(written(with_shared_vae(models)), ["mini"], WHERE)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "refused"),
+    [
+        ("vae_of", "nobody", "vae_of: given 'nobody'; accepted: mini"),
+        ("vae_of", "other", "vae_of: given 'other'; accepted: mini"),
+        ("families.maze.cases", 7, "families.maze.cases: given 7; accepted: 20000, as mini has encoded them"),
+        ("families.maze.difficulties", [3], "families.maze.difficulties: given [3]; accepted: [3, 4, "),
+    ],
+)
+def test_a_shared_vae_has_an_owner_that_encoded_the_same_cases(models, written, field, value, refused):
+    path = written(with_field(with_shared_vae(models), f"other.training.{field}", value))
+    with pytest.raises(Refused) as caught:
+        doors.check_models(path, ["mini"], WHERE)
+    assert line_of(caught).startswith(f"{path}: other.training.{refused}")
 
 
 @pytest.mark.parametrize(
     ("field", "value", "given", "accepted"),
     [
         ("seed", -1, "-1", "at least 0"),
-        ("colour", 1, "an unknown key", "seed, families, vae, text_encoder, transformer"),
+        ("colour", 1, "an unknown key", "seed, families, vae_of, vae, "),
         ("vae.layers", 1, "an unknown key", "architecture, scenes, "),
         ("vae.learning_rate", 0, "0", "more than 0"),
         ("vae.learning_rate", "1e-3", "'1e-3'", "number"),
         ("vae.steps", 1600.0, "1600.0", "integer"),
-        ("vae.scenes", 2, "2", "at least 3, one a family"),
+        ("vae.scenes", 2, "2", "at least 11, one a family"),
         ("text_encoder.d_model", 0, "0", "at least 1"),
         ("text_encoder.heads", 4, "an unknown key", "d_model, "),
         ("transformer.ema", 1, "1", "less than 1"),
         ("transformer.prompt_dropout", 1.5, "1.5", "at most 1"),
         ("transformer.compile", "yes", "'yes'", "boolean"),
-        ("transformer.cases", {"maze": 5, "pattern": 5}, "maze, pattern", "maze, pattern, reappearance"),
+        ("families.maze.difficulties", [3, 9], "9", "3, 4, 5, 6, 7, 8"),
+        ("families.maze.difficulties", [], "[]", "at least 1"),
+        ("families.maze.cases", 0, "0", "at least 1"),
+        ("vae_of", "mini", "both of vae and vae_of", "one of them"),
         ("transformer.noise_levels.late", 0, "an unknown key", "shared, frame_by_frame, independent"),
         ("transformer.noise_levels.shared", 0.6, "shares that sum to 1.1", "shares that sum to 1"),
-        ("families.maze", 0.5, "shares that sum to 0.9", "shares that sum to 1"),
-        ("families.maze", float("nan"), "shares that sum to nan", "shares that sum to 1"),
-        ("families", {"maze": 0.5, "labyrinth": 0.5}, "'labyrinth'", ", ".join(worlds.families())),
+        ("families.maze.share", 0.34, "shares that sum to 1.1", "shares that sum to 1"),
+        ("families.maze.share", float("nan"), "shares that sum to nan", "shares that sum to 1"),
+        (
+            "families",
+            {"labyrinth": {"share": 1.0, "cases": 1, "difficulties": [3]}},
+            "'labyrinth'",
+            ", ".join(worlds.families()),
+        ),
     ],
 )
 def test_wrong_training(models, written, field, value, given, accepted):
     path = written(with_field(models, f"mini.training.{field}", value))
     with pytest.raises(Refused) as caught:
-        doors.check_models(path, "mini", WHERE)
-    named = field.rsplit(".", 1)[0] if "sum to" in given else field
-    assert line_of(caught).startswith(f"{path}: mini.training.{named}: given {given}; accepted: {accepted}")
+        doors.check_models(path, ["mini"], WHERE)
+    named = field.split(".")[0] if field.endswith("share") else field.rsplit(".", 1)[0] if "sum to" in given else field
+    named = "" if field == "vae_of" else f".{named}"
+    assert line_of(caught).startswith(f"{path}: mini.training{named}: given {given}; accepted: {accepted}")
 
 
 def test_each_setting_of_the_training_is_needed(models, written):
@@ -379,11 +424,11 @@ def test_each_setting_of_the_training_is_needed(models, written):
         for key in section:
             field = f"mini.training.{part}.{key}"
             with pytest.raises(Refused, match=rf": {field}: given nothing"):
-                doors.check_models(written(without_field(models, field)), "mini", WHERE)
+                doors.check_models(written(without_field(models, field)), ["mini"], WHERE)
 
 
 def test_a_model_needs_no_training(models, written):
-    doors.check_models(written(without_field(models, "mini.training")), "mini", WHERE)
+    doors.check_models(written(without_field(models, "mini.training")), ["mini"], WHERE)
 
 
 def test_weights_that_are_not_there(models, written, tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -37,7 +39,11 @@ VAE = {
 SHARES = {"maze": 0.7, "pattern": 0.3}
 
 
-def run(folder, evaluate=lambda transformer: {"maze_joint": 0.5}, *, seed=11, shares=SHARES, latents_seed=3, **changes):
+def half_right(transformer):
+    return {"maze_joint": 0.5}
+
+
+def run(folder, evaluate=half_right, *, seed=11, shares=SHARES, latents_seed=3, **changes):
     generator = torch.Generator().manual_seed(latents_seed)
     latents = {name: torch.randn(5, 4, 4, 4, 4, generator=generator).half() for name in SHARES}
     text = {name: torch.randn(6, 8, generator=generator) for name in ("", *SHARES)}
@@ -62,6 +68,28 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
         assert torch.equal(one, other)
     logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("whole", "killed")]
     assert logs[0] == logs[1]
+
+
+@pytest.mark.slow
+def test_a_training_killed_by_the_system_goes_on_to_the_same_weights(tmp_path):
+    """SIGKILL of a real process, wherever it stands; what is left on the disk is enough."""
+    settings = {"steps": 60, "checkpoint_every": 5, "evaluate_every": 30}
+    whole = run(tmp_path / "whole", **settings)
+    checkpoint = tmp_path / "killed" / "checkpoint.safetensors"
+    context = multiprocessing.get_context("spawn")
+    for least in (5, 20):
+        process = context.Process(target=run, args=(tmp_path / "killed",), kwargs=settings, daemon=True)
+        process.start()
+        while not checkpoint.exists() or load_file(checkpoint)["step"] < least:
+            assert process.is_alive()
+            time.sleep(0.001)
+        process.kill()
+        process.join()
+        assert load_file(checkpoint)["step"] < 60
+    resumed = run(tmp_path / "killed", **settings)
+    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert (tmp_path / "whole" / "log.jsonl").read_text() == (tmp_path / "killed" / "log.jsonl").read_text()
 
 
 @pytest.mark.parametrize(
@@ -131,6 +159,17 @@ def test_each_kind_of_noise_level(mode):
             assert (row[:now] == 0).all() and (row[now + 1 :] == 1).all()
 
 
+def test_what_a_single_pass_sees_is_pure_noise():
+    shares = {"shared": 0.0, "frame_by_frame": 0.0, "independent": 0.0, "pure": 1.0}
+    sigma = training.draw_sigmas(64, 6, shares, 3.0, torch.Generator().manual_seed(1))
+    assert (sigma[:, 0] == 0).all() and (sigma[:, 1:] == 1).all()
+    none, zero = (
+        training.draw_sigmas(64, 6, SETTINGS["noise_levels"] | more, 3.0, torch.Generator().manual_seed(1))
+        for more in ({}, {"pure": 0.0})
+    )
+    assert torch.equal(none, zero)
+
+
 def test_the_loss_is_zero_for_the_true_velocity_and_blind_to_given_frames():
     clean, noise = torch.randn(2, 4, 3, 4, 4), torch.randn(2, 4, 3, 4, 4)
     sigma = torch.tensor([[0.0, 0.5, 1.0], [0.0, 0.0, 0.3]])
@@ -153,7 +192,7 @@ def test_the_schedule_warms_up_and_decays():
 
 def test_equal_frames_are_encoded_once_and_alike():
     vae = build_vae(VAE, seed=1).eval()
-    videos = np.stack([training_case("maze", i).video for i in range(3)])
+    videos = np.stack([training_case("maze", i, (3, 5)).video for i in range(3)])
     latents = training.encode_videos(vae, videos)
     assert latents.shape == (3, 4, 9, 8, 8) and latents.dtype == torch.float16
     pixels = torch.from_numpy(videos[1].astype(np.float32) / 127.5 - 1).permute(3, 0, 1, 2)[None]
@@ -167,8 +206,8 @@ def test_vae_training_sets_the_statistics_of_its_latents():
         "architecture": VAE, "scenes": 6, "batch": 4, "steps": 3, "learning_rate": 1e-3, "latent_noise": 0.02,
         "latent_penalty": 1e-3,
     }  # fmt: skip
-    vae, log = train_vae(settings, {"maze": 0.5, "pattern": 0.5}, seed=2)
-    cases = [training_case("maze", i) for i in range(6)]
+    vae, log = train_vae(settings, {"maze": {"difficulties": [3, 5]}, "pattern": {"difficulties": [2]}}, seed=2)
+    cases = [training_case("maze", i, (3, 5)) for i in range(6)]
     frames = torch.from_numpy(random_frames(cases, np.random.default_rng(0), 64)).permute(0, 3, 1, 2)[:, :, None]
     with torch.no_grad():
         latents = normalise(vae.encode(frames).latent_dist.mean, vae)
@@ -183,5 +222,9 @@ def test_a_vae_that_loses_states_is_refused():
             check_round_trip("vae", {"maze": 1.0, "pattern": share})
 
 
+def test_training_cases_take_the_given_difficulties_in_turn():
+    assert [training_case("maze", i, (3, 3, 7)).difficulty for i in range(6)] == [3, 3, 7, 3, 3, 7]
+
+
 def test_training_cases_are_training_cases():
-    assert {seeds.purpose_of_content(training_case("pattern", i).first_frame) for i in range(20)} == {"training"}
+    assert {seeds.purpose_of_content(training_case("pattern", i, (2, 3, 4)).first_frame) for i in range(20)} == {"training"}

@@ -1,8 +1,9 @@
 """
-Draws the figures and writes the report: a papermill notebook, executed, as one HTML page.
+Draws the figures and writes the report: a papermill notebook, executed, as one HTML page. On request, another page on the
+cases that were not solved (`snakemake results/report/failures.html`).
 
 REQUIRED INPUTS: {results}/{cases,trajectories,features,statistics}/
-OUTPUTS: {results}/report/index.html, {results}/figures/*.png; the executed notebook is a log
+OUTPUTS: {results}/report/{index,failures}.html, {results}/figures/*.png; the executed notebooks are logs
 """
 
 FIGURES = RESULTS / "figures"
@@ -18,7 +19,7 @@ rule write_report:
         ),
         features=rules.judge_claims.input.features,
         verdicts=rules.judge_claims.output.verdicts,
-        modules=get_modules("workflow/scripts/write_report.py"),
+        modules=get_modules("workflow/scripts/write_page.py"),
         notebook_modules=get_modules("notebooks/report.ipynb"),
     output:
         page=report(RESULTS / "report" / "index.html", caption="../report/page.rst", category="Report"),
@@ -45,8 +46,45 @@ rule write_report:
     conda:
         "../../environment.yml"
     params:
-        figures=lambda wildcards, output: str(Path(output.success).parent),
+        title="Do denoising steps reason?",
+        notebook=lambda wildcards, input, output: {
+            "cases": list(input.cases),
+            "trajectories": list(input.trajectories),
+            "features": list(input.features),
+            "verdicts": str(input.verdicts),
+            "fingerprint": str(input.fingerprint[0]),
+            "figures": str(Path(output.success).parent),
+        },
     message:
         "Write the report"
     script:
-        "../scripts/write_report.py"
+        "../scripts/write_page.py"
+
+
+rule write_failures:
+    input:
+        notebook="notebooks/failures.ipynb",
+        cases=rules.write_report.input.cases,
+        trajectories=rules.write_report.input.trajectories,
+        features=rules.write_report.input.features,
+        modules=get_modules("workflow/scripts/write_page.py"),
+        notebook_modules=get_modules("notebooks/failures.ipynb"),
+    output:
+        page=RESULTS / "report" / "failures.html",
+    log:
+        notebook=LOGS / "report" / "failures.ipynb",
+        text=LOGS / "report" / "failures.log",
+    conda:
+        "../../environment.yml"
+    params:
+        title="What went wrong",
+        notebook=lambda wildcards, input: {
+            "cases": list(input.cases),
+            "trajectories": list(input.trajectories),
+            "features": list(input.features),
+            "worst": config["failures"],
+        },
+    message:
+        "Write the page on failures"
+    script:
+        "../scripts/write_page.py"

@@ -110,3 +110,35 @@ def run_line(fingerprint: dict, by_family: dict[str, dict[str, xr.Dataset]]) -> 
         f"{first.sizes['case']} {first.attrs['purpose']} cases a family, {first.sizes['seed']} seeds each; {runs}."
     )
     return f"<p>{html.escape(text)}</p>"
+
+
+def failure_table(failures: list[dict[str, object]]) -> str:
+    """Failed streams, a row each, as :func:`chainofsteps.readout.failures.explain_failure` gives them."""
+    header = [
+        "case",
+        "seed",
+        "difficulty",
+        "first wrong frame",
+        "wrong since step",
+        "held then",
+        "right would be",
+        "plan ever right",
+        "fails in",
+        "other seeds right",
+    ]
+    rows = [
+        [
+            ("", str(row["case"])),
+            ("number", str(row["seed"])),
+            ("number", str(row["difficulty"])),
+            ("number", "none" if row["frame"] is None else str(row["frame"])),
+            ("number", "-" if row["step"] is None else str(row["step"])),
+            ("", row["held"] or "-"),
+            ("", row["right"] or "-"),
+            ("", "yes" if row["was_right"] else "no"),
+            ("", ", ".join(map(label, row["broken"]))),
+            ("number", "{} of {}".format(*row["other_seeds"])),
+        ]
+        for row in failures
+    ]
+    return _table(header, rows)

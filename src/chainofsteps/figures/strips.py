@@ -4,27 +4,42 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
 import xarray as xr
 from matplotlib.figure import Figure
 
-from chainofsteps.figures.style import COLUMN_INCHES, caption, label, use_style
+from chainofsteps.figures.style import COLUMN_INCHES, PALETTE, caption, label, use_style
 
 
-def clean_estimate_strip(cases: xr.Dataset, trajectories: xr.Dataset, case_index: int = 0, rows: int = 6) -> Figure:
-    """Clean estimates of the first seed of a case, and the ground truth below.
+def clean_estimate_strip(
+    cases: xr.Dataset,
+    trajectories: xr.Dataset,
+    case_id: str | None = None,
+    seed: int | None = None,
+    marked: tuple[int, int] | None = None,
+    rows: int = 6,
+) -> Figure:
+    """Clean estimates of a stream, and the ground truth below.
 
     Parameters
     ----------
     cases, trajectories : Dataset
         By their schemas.
-    case_index : int
-        Position of the case in the trajectories.
+    case_id : str, optional
+        The first of the trajectories, if not given; likewise the seed.
+    seed : int, optional
+    marked : (step, frame), optional
+        A clean estimate that is framed; its step is among those shown.
     rows : int
         Steps shown, evenly spaced, the first and the last among them.
     """
     use_style()
-    stream = trajectories.isel(case=case_index, seed=0)
-    steps = np.unique(np.linspace(0, stream.sizes["step"] - 1, rows).round().astype(int))
+    stream = trajectories.sel(
+        case=trajectories["case"].values[0] if case_id is None else case_id,
+        seed=trajectories["seed"].values[0] if seed is None else seed,
+    )
+    spaced = np.linspace(0, stream.sizes["step"] - 1, rows).round().astype(int)
+    steps = np.unique([*spaced, *([] if marked is None else marked[:1])])
     truth = cases.sel(case=stream["case"].item())
     frames = stream.sizes["frame"]
     figure, axes = plt.subplots(
@@ -42,6 +57,9 @@ def clean_estimate_strip(cases: xr.Dataset, trajectories: xr.Dataset, case_index
     axes[-1, 0].set_ylabel("ground\ntruth", rotation=0, ha="right", va="center")
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
+    if marked is not None:
+        for spine in axes[np.flatnonzero(steps == marked[0])[0], marked[1]].spines.values():
+            spine.set(color=sns.color_palette(PALETTE)[3], linewidth=3)
     family, experiment = trajectories.attrs["family"], label(trajectories.attrs["experiment"])
     figure.suptitle(f"Clean estimates of one {family} case, {experiment}")
     return caption(figure, f"case {stream['case'].item()}, seed {stream['seed'].item()}; frame 0 is given")

@@ -1,4 +1,4 @@
-"""Execute the report notebook with papermill and write it as one page that needs no network."""
+"""Execute a notebook with papermill and write it as one page that needs no network."""
 
 from pathlib import Path
 
@@ -13,18 +13,11 @@ with at_the_door(snakemake.log.text):
     papermill.execute_notebook(
         snakemake.input.notebook,
         snakemake.log.notebook,
-        parameters={
-            "cases": list(snakemake.input.cases),
-            "trajectories": list(snakemake.input.trajectories),
-            "features": list(snakemake.input.features),
-            "verdicts": str(snakemake.input.verdicts),
-            "fingerprint": str(snakemake.input.fingerprint[0]),
-            "figures": snakemake.params.figures,
-        },
+        parameters=snakemake.params.notebook,
         kernel_name="python3",
         progress_bar=False,
     )
     body, _ = HTMLExporter(template_name="basic", exclude_input=True, exclude_output_prompt=True).from_notebook_node(
         nbformat.read(snakemake.log.notebook, as_version=4)
     )
-    Path(snakemake.output.page).write_text(page("Do denoising steps reason?", body))
+    Path(snakemake.output.page).write_text(page(snakemake.params.title, body))

@@ -95,6 +95,7 @@ def _check_training(path: str | Path, name: str, models: dict) -> None:
         check_choice(path, f"{field}.families", family, worlds.families())
         for difficulty in given["difficulties"]:
             check_choice(path, f"{field}.families.{family}.difficulties", difficulty, worlds.difficulties(family))
+    _check_start(path, name, models)
     _check_shares(path, f"{field}.families", {family: given["share"] for family, given in families.items()})
     _check_shares(path, f"{field}.transformer.noise_levels", transformer["noise_levels"])
     every = transformer["checkpoint_every"]
@@ -102,6 +103,21 @@ def _check_training(path: str | Path, name: str, models: dict) -> None:
         raise Refused(
             path, f"{field}.transformer.evaluate_every", transformer["evaluate_every"], f"a multiple of {every}"
         )
+
+
+def _check_start(path: str | Path, name: str, models: dict) -> None:
+    """A training starts from another of the same architecture, and no chain of them comes back to itself."""
+    chain = [name]
+    while "starts_from" in models[chain[-1]]["training"]:
+        field, start = f"{chain[-1]}.training.starts_from", models[chain[-1]]["training"]["starts_from"]
+        architecture = models[name]["training"]["transformer"]["architecture"]
+        alike = [
+            other
+            for other, entry in models.items()
+            if "training" in entry and entry["training"]["transformer"]["architecture"] == architecture
+        ]
+        check_choice(path, field, start, [other for other in alike if other not in chain])
+        chain.append(start)
 
 
 def _check_shares(path: str | Path, field: str, shares: dict[str, float]) -> None:

@@ -356,6 +356,22 @@ def with_shared_vae(models):
     return json.loads(json.dumps(models | {"other": other}))
 
 
+def test_a_training_may_start_from_another(models, written):
+    path = written(with_field(with_shared_vae(models), "other.training.starts_from", "mini"))
+    assert "other" in doors.check_models(path, ["mini"], WHERE)
+
+
+@pytest.mark.parametrize("start", ["other", "nobody", "narrow", "circle"])
+def test_a_training_starts_from_another_of_the_same_architecture(models, written, start):
+    """Not from itself, from nothing, from a narrower network or in a circle."""
+    shared = with_shared_vae(models)
+    narrow = with_field(shared["other"], "training.transformer.architecture.num_layers", 3)
+    circle = with_field(shared["other"], "training.starts_from", "other")
+    content = with_field(shared, "other.training.starts_from", start) | {"narrow": narrow, "circle": circle}
+    with pytest.raises(Refused, match=r"(other|circle)\.training\.starts_from: given "):
+        doors.check_models(written(content), ["mini"], WHERE)
+
+
 def test_a_vae_may_be_shared(models, written):
     assert "other" in doors.check_models(written(with_shared_vae(models)), ["mini"], WHERE)
 
@@ -380,7 +396,7 @@ def test_a_shared_vae_has_an_owner_that_encoded_the_same_cases(models, written, 
     ("field", "value", "given", "accepted"),
     [
         ("seed", -1, "-1", "at least 0"),
-        ("colour", 1, "an unknown key", "seed, families, vae_of, vae, "),
+        ("colour", 1, "an unknown key", "seed, families, starts_from, vae_of, vae, "),
         ("vae.layers", 1, "an unknown key", "architecture, scenes, "),
         ("vae.learning_rate", 0, "0", "more than 0"),
         ("vae.learning_rate", "1e-3", "'1e-3'", "number"),

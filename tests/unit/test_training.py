@@ -43,11 +43,11 @@ def half_right(transformer):
     return {"maze_joint": 0.5}
 
 
-def run(folder, evaluate=half_right, *, seed=11, shares=SHARES, latents_seed=3, **changes):
+def run(folder, evaluate=half_right, *, seed=11, shares=SHARES, latents_seed=3, start_seed=5, **changes):
     generator = torch.Generator().manual_seed(latents_seed)
     latents = {name: torch.randn(5, 4, 4, 4, 4, generator=generator).half() for name in SHARES}
     text = {name: torch.randn(6, 8, generator=generator) for name in ("", *SHARES)}
-    transformer = build_transformer(ARCHITECTURE, seed=5)
+    transformer = build_transformer(ARCHITECTURE, seed=start_seed)
     return training.train_reasoner(transformer, latents, text, shares, SETTINGS | changes, seed, folder, evaluate)
 
 
@@ -100,6 +100,7 @@ def test_a_training_killed_by_the_system_goes_on_to_the_same_weights(tmp_path):
         {"seed": 12},
         {"shares": {"maze": 0.6, "pattern": 0.4}},
         {"latents_seed": 4},
+        {"start_seed": 6},
     ],
     ids=lambda changes: next(iter(changes)),
 )

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from chainofsteps import worlds
 from chainofsteps.models import mini
 from chainofsteps.models.check import write_manifest
+from chainofsteps.models.load import load_pipeline
 from chainofsteps.models.train_reasoner import train_reasoner
 from chainofsteps.readout.cases import case_dataset
 from chainofsteps.readout.success import video_scores
@@ -33,6 +34,8 @@ with at_the_door(snakemake.log[0]):
         "shift": settings["shift"],
     }
     transformer = mini.build_transformer(settings["architecture"], seed)
+    for manifest in snakemake.input.start:
+        transformer.load_state_dict(load_pipeline(Path(manifest).parent).transformer.state_dict())
     pipe = mini.build_pipeline(transformer=transformer, **parts)
     text = {
         family: pipe.encode_prompt(

@@ -191,7 +191,8 @@ def train_reasoner(
     Raises
     ------
     Refused
-        The checkpoint is of a training with other settings, architecture, seed, shares, latents or prompts.
+        The checkpoint is of a training with other settings, architecture, seed, shares, initial weights, latents or
+        prompts.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = [name for name, _ in transformer.named_parameters()]
@@ -252,7 +253,7 @@ def train_reasoner(
 
 
 def _basis_hash(transformer, latents, text, shares: dict[str, float], settings: dict, seed: int) -> str:
-    """sha256 of what decides the weights of every step."""
+    """sha256 of what decides the weights of every step; the transformer has its initial ones."""
     basis = {
         # diffusers' own entries (its version, defaults) start with an underscore.
         "architecture": {key: value for key, value in transformer.config.items() if not key.startswith("_")},
@@ -260,6 +261,7 @@ def _basis_hash(transformer, latents, text, shares: dict[str, float], settings: 
         # In order: the draws of a step pick families by their place.
         "shares": list(shares.items()),
         "seed": seed,
+        "start": {name: _sha256(weight.detach()) for name, weight in transformer.named_parameters()},
         "latents": {name: [list(part.shape), _sha256(part)] for name, part in latents.items()},
         # Computed anew at each start, so that their last bits may change with the number of threads.
         "text": {name: [list(part.shape), round(part.double().sum().item(), 1)] for name, part in text.items()},
@@ -279,7 +281,7 @@ def _check_basis(path: Path, basis: str) -> None:
         raise Refused(
             path,
             "basis",
-            f"a checkpoint of other settings, seed or latents (sha256 {found})",
+            f"a checkpoint of other settings, seed, start or latents (sha256 {found})",
             f"one of this training (sha256 {basis}); delete the checkpoint or restore its settings",
         )
 

@@ -16,7 +16,7 @@ from chainofsteps import datasets
 
 QUICK = ("--configfile", "config/quick.yaml")
 RESULTS = "results/quick"
-FAMILIES = ("maze", "pattern", "reappearance")
+FAMILIES = ("maze", "maze_loop", "largest", "largest_tie")
 EXPERIMENTS = ("joint", "frame_by_frame")
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -111,6 +111,47 @@ def test_another_clone_gives_the_same_bytes(finished, make_clone):
     assert done.returncode == 0, done.stderr
     assert hashes(other) == hashes(finished)
     assert len(hashes(other)) > 20
+
+
+def test_success_and_failures_are_made_on_request(finished):
+    done = finished.snakemake("--cores", "2", "success", f"{RESULTS}/report/failures.html", *QUICK)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(finished.folder / RESULTS / "success" / "mini.csv")
+    assert list(table) == ["family", "level", "order", "step", "n", "success", "ci_low", "ci_high"]
+    last = table.groupby(["family", "level", "order"])["step"].idxmax()
+    assert len(last) == 2 * 3 * 4 and (table.loc[last, "n"] == 3).all() and (table.drop(last)["n"] == 2).all()
+    assert (finished.folder / RESULTS / "figures" / "success_by_level.png").stat().st_size > 10_000
+    page = (finished.folder / RESULTS / "report" / "failures.html").read_text()
+    assert "Traceback" not in page
+    for family in FAMILIES:
+        for experiment in EXPERIMENTS:
+            features = datasets.read(finished.folder / RESULTS / "features" / "mini" / experiment / f"{family}.nc", "features")
+            failed = int((features["correct"].isel(step=-1) < 1).sum())
+            assert f"{failed} of 6 streams were not solved" in page
+    assert finished.planned(*QUICK) == set()
+
+
+def test_a_new_family_is_one_module_and_one_entry(finished, tmp_path):
+    """Nothing else is edited, and nothing of what is there is made again."""
+    module = finished.folder / "src/chainofsteps/worlds/corridor.py"
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("cases: {families: [maze, corridor]}\n")
+    module.write_text(
+        '"""Corridor: the shortest mazes."""\n\nfrom chainofsteps.worlds import maze\n\n'
+        'LEVELS = {"easy": (1,), "medium": (2,), "hard": (3,)}\n\n\n'
+        "def __getattr__(name):\n    return getattr(maze, name)\n"
+    )
+    try:
+        assert finished.planned(*QUICK) == set()
+        features = f"{RESULTS}/features/mini/joint/corridor.nc"
+        done = finished.snakemake("--cores", "2", features, *QUICK, str(mine))
+        assert done.returncode == 0, done.stderr
+        made = datasets.read(finished.folder / features, "features")
+        assert made.attrs["family"] == "corridor" and set(made["difficulty"].values) == {1, 2, 3}
+        assert finished.planned(*QUICK) == set()
+    finally:
+        module.unlink()
+    assert finished.planned(*QUICK) == set()
 
 
 def test_a_broken_dataset_is_refused_in_one_line(finished):

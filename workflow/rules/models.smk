@@ -118,6 +118,7 @@ rule plot_training:
         "../../environment.yml"
     params:
         held_out=lambda wildcards: get_training(wildcards)["transformer"]["evaluate_cases"],
+        orders=get_orders,
     message:
         "Plot the training of {wildcards.model}"
     script:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
@@ -10,8 +12,8 @@ from matplotlib.figure import Figure
 from chainofsteps.figures.style import COLUMN_INCHES, caption, label, use_style
 
 
-def training_curves(vae_log: pd.DataFrame, log: pd.DataFrame, held_out: int) -> Figure:
-    """Reconstruction of the VAE, loss of the reasoner, held-out success by family and order.
+def training_curves(vae_log: pd.DataFrame, log: pd.DataFrame, held_out: int, orders: Sequence[str]) -> Figure:
+    """Reconstruction of the VAE, loss of the reasoner, and held-out success by family, one map an order.
 
     Parameters
     ----------
@@ -21,21 +23,25 @@ def training_curves(vae_log: pd.DataFrame, log: pd.DataFrame, held_out: int) -> 
         ``samples``, ``loss`` and a column ``<family>_<order>`` for each held-out success, empty where not evaluated.
     held_out : int
         Cases behind each success.
+    orders : sequence of str
+        Names of the orders shown.
     """
     use_style()
-    figure, axes = plt.subplots(1, 3, figsize=(COLUMN_INCHES, 2.6), width_ratios=[1, 1, 1.6])
+    figure = plt.figure(figsize=(COLUMN_INCHES, 5.6))
+    curves, maps = figure.subfigures(2, 1, height_ratios=[1, 1.5])
+    axes = curves.subplots(1, 2)
     sns.lineplot(vae_log, x="step", y="psnr", ax=axes[0])
     axes[0].set(title="VAE", xlabel="training step", ylabel="PSNR of a batch (dB)")
     sns.lineplot(log, x="samples", y="loss", ax=axes[1])
     axes[1].set(title="reasoner", ylabel="flow-matching loss", yscale="log")
-    orders = ("frame_by_frame", "joint")
-    scores = [name for name in log.columns if name.endswith(orders)]
-    table = log.dropna(subset=scores).melt("samples", scores, "name", "success")
-    table["order"] = [next(o for o in orders if name.endswith(o)) for name in table["name"]]
-    table["family"] = [name.removesuffix(f"_{o}") for name, o in zip(table["name"], table["order"], strict=True)]
-    table["order"] = table["order"].map(label)
-    sns.lineplot(table, x="samples", y="success", hue="family", style="order", ax=axes[2], errorbar=None)
-    axes[2].set(title="held out", ylabel="share solved", ylim=(-0.02, 1.02))
-    axes[2].legend(frameon=False, fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1))
-    sns.despine(figure)
-    return caption(figure, f"held-out success of {held_out} pilot cases a family")
+    sns.despine(curves)
+    panels = maps.subplots(1, len(orders), sharey=True, squeeze=False)[0]
+    for order, axis in zip(orders, panels, strict=True):
+        columns = {name: name.removesuffix(f"_{order}") for name in log.columns if name.endswith(f"_{order}")}
+        evaluated = log.dropna(subset=list(columns)).set_index("samples")[list(columns)].rename(columns=columns)
+        evaluated.index = [f"{samples / 1000:.0f} k" for samples in evaluated.index]
+        shown = evaluated.rename(columns=label).T
+        sns.heatmap(shown, vmin=0, vmax=1, cmap="cividis", annot=True, fmt=".2f", cbar=False, ax=axis)
+        axis.set(title=label(order), xlabel="samples", ylabel="")
+        axis.tick_params(axis="both", rotation=0)
+    return caption(figure, f"maps: share solved of {held_out} held-out pilot cases a family, by sampling order")

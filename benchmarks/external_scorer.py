@@ -4,11 +4,11 @@
     pip install opencv-python-headless        # beside, not in, the project's environment: benchmarks alone need it
     python benchmarks/external_scorer.py lmms/lmms_eval/tasks/vbvr [MODEL] [COUNT]
 
-Writes benchmarks/external_scorer.csv. O-39 asks for a trail in the last frame, which these worlds do not draw. It is drawn
-here from the video's own pixels, without our reader: the centre of what is yellow in each frame, joined by lines. Then first
-and last frame are enlarged 16 times and scored. ``agreement`` is the share of videos that both call solved (theirs: full
-marks) or both do not; the controls are plans whose success is known, and show what the scorer cannot see: it takes no
-notice of time, so a reversed way is as good as the way.
+Writes benchmarks/external_scorer.csv. O-39 asks for a trail in the last frame, which these worlds do not draw. It is
+drawn here from the video's own pixels, without our reader: the centre of what is yellow in each frame, joined by lines.
+Then first and last frame are enlarged 16 times and scored. ``agreement`` is the share of videos that both call solved
+(theirs: full marks) or both do not; the controls are plans whose success is known, and show what the scorer cannot see:
+it takes no notice of time, so a reversed way is as good as the way.
 """
 
 import sys

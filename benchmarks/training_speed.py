@@ -2,9 +2,9 @@
 
     python benchmarks/training_speed.py [MODEL]
 
-Writes benchmarks/training_speed.csv. Latents are random: speed does not depend on what they show. The plain loop is what
-one writes first: float32, no compilation, the default attention, AdamW. Rounds take turns; the first blocks of a round
-(compilation, caches) are left out. The ratio is of the medians.
+Writes benchmarks/training_speed.csv. Latents are random: speed does not depend on what they show. The plain loop is
+what one writes first: float32, no compilation, the default attention, AdamW. Rounds take turns; the first blocks of a
+round (compilation, caches) are left out. The ratio is of the medians.
 """
 
 import sys
@@ -47,9 +47,7 @@ def plain_loop(transformer: WanTransformer3DModel, latents: torch.Tensor, text: 
         for _ in range(BLOCK):
             chosen = torch.randint(CASES, (settings["batch"],), generator=generator)
             clean = latents[chosen].float()
-            sigma = draw_sigmas(
-                len(clean), clean.shape[2], settings["noise_levels"], settings["shift"], generator
-            )
+            sigma = draw_sigmas(len(clean), clean.shape[2], settings["noise_levels"], settings["shift"], generator)
             words = text["any"].expand(len(clean), -1, -1)
             noise = torch.randn(clean.shape, generator=generator)
             loss = flow_matching_loss(transformer, clean, words, sigma, noise)

@@ -83,4 +83,4 @@ def _explained(error: jsonschema.ValidationError) -> tuple[str, object, object]:
 def check_choice(where: object, field: str, given: object, accepted: object) -> None:
     """Refuse a name that is not among the accepted ones."""
     if given not in accepted:
-        raise Refused(where, field, repr(given), ", ".join(map(str, accepted)))
+        raise Refused(where, field, repr(given), ", ".join(map(str, accepted)) or "none")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from chainofsteps import worlds
@@ -25,27 +24,14 @@ def check_config(config: dict, where: object) -> None:
     Refused
     """
     check_schema(config, load_yaml(SCHEMAS / "config.schema.yaml"), where)
-    for section in ("cases", "success"):
-        for family in config[section]["families"]:
-            check_choice(where, f"{section}.families", family, worlds.families())
-    success = config["success"]
-    if success["followed"] > success["count"]:
-        raise Refused(where, "success.followed", success["followed"], f"at most success.count, {success['count']}")
+    for family in config["cases"]["families"]:
+        check_choice(where, "cases.families", family, worlds.families())
 
 
-def check_models(path: str | Path, names: Sequence[str], where: object) -> dict:
-    """Read the models file; the chosen models must be in it and make videos of the worlds' shape.
+def check_models(path: str | Path, name: str, where: object) -> dict:
+    """Read the models file; the chosen model must be in it and make videos of the worlds' shape.
 
     A training must know its families and share out all of the samples.
-
-    Parameters
-    ----------
-    path : path
-        config/models.yaml
-    names : sequence of str
-        Models that the configuration names.
-    where : object
-        The configuration, for the message.
 
     Returns
     -------
@@ -57,16 +43,43 @@ def check_models(path: str | Path, names: Sequence[str], where: object) -> dict:
     Refused
     """
     models = check_schema(load_yaml(path), load_yaml(SCHEMAS / "models.schema.yaml"), path)
-    for name in names:
-        check_choice(where, "model", name, models)
-        model = models[name]
-        if model["frames"] != worlds.FRAMES or {model["height"], model["width"]} != {worlds.SIZE}:
-            given = f"{model['frames']} frames of {model['height']} x {model['width']}"
-            raise Refused(path, f"{name}.frames", given, f"{worlds.FRAMES} frames of {worlds.SIZE} x {worlds.SIZE}")
+    check_choice(where, "model", name, models)
+    _check_shape(path, name, models[name])
     for name, model in models.items():
         if "training" in model:
             _check_training(path, name, models)
     return models
+
+
+def _check_shape(path: str | Path, name: str, model: dict) -> None:
+    if model["frames"] != worlds.FRAMES or {model["height"], model["width"]} != {worlds.SIZE}:
+        given = f"{model['frames']} frames of {model['height']} x {model['width']}"
+        raise Refused(path, f"{name}.frames", given, f"{worlds.FRAMES} frames of {worlds.SIZE} x {worlds.SIZE}")
+
+
+def check_success(success: dict, models: dict, where: object) -> None:
+    """Hold what `snakemake success` is to measure against the families and models that there are.
+
+    Parameters
+    ----------
+    success : dict
+        ``success`` of the configuration.
+    models : dict
+        As `check_models` gives them.
+    where : object
+        The configuration, for the message.
+
+    Raises
+    ------
+    Refused
+    """
+    for family in success["families"]:
+        check_choice(where, "success.families", family, worlds.families())
+    for name in success["models"]:
+        check_choice(where, "success.models", name, [name for name, model in models.items() if "orders" in model])
+        _check_shape("config/models.yaml", name, models[name])
+    if success["followed"] > success["count"]:
+        raise Refused(where, "success.followed", success["followed"], f"at most success.count, {success['count']}")
 
 
 def _check_training(path: str | Path, name: str, models: dict) -> None:
@@ -77,9 +90,8 @@ def _check_training(path: str | Path, name: str, models: dict) -> None:
         given = "both" if "vae" in training else "neither"
         raise Refused(path, field, f"{given} of vae and vae_of", "one of them")
     if "vae_of" in training:
-        owners = {
-            other: entry["training"]["families"] for other, entry in models.items() if "vae" in entry.get("training", {})
-        }
+        trainings = {other: entry["training"] for other, entry in models.items() if "training" in entry}
+        owners = {other: given["families"] for other, given in trainings.items() if "vae" in given}
         check_choice(path, f"{field}.vae_of", training["vae_of"], owners)
         owned = owners[training["vae_of"]]
         for family, given in families.items():

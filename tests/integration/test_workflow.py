@@ -125,7 +125,8 @@ def test_success_and_failures_are_made_on_request(finished):
     assert "Traceback" not in page
     for family in FAMILIES:
         for experiment in EXPERIMENTS:
-            features = datasets.read(finished.folder / RESULTS / "features" / "mini" / experiment / f"{family}.nc", "features")
+            path = finished.folder / RESULTS / "features" / "mini" / experiment / f"{family}.nc"
+            features = datasets.read(path, "features")
             failed = int((features["correct"].isel(step=-1) < 1).sum())
             assert f"{failed} of 6 streams were not solved" in page
     assert finished.planned(*QUICK) == set()

@@ -54,12 +54,16 @@ def test_measured_by_level_and_order(monkeypatch):
         steps = order["steps"]
         dims = ("step", "latent_frame")
         by_step = np.repeat(videos(cases)[:, :, None], steps, axis=2)
-        return cases[["difficulty"]].assign(
-            clean_estimate=(("case", "seed", "step", "frame", "y", "x", "channel"), by_step),
-            active=(dims, np.ones((steps, 9), np.int8)),
-            sigma=(dims, np.ones((steps, 9), np.float32)),
-            timestep=(dims, np.ones((steps, 9), np.float32)),
-        ).assign_coords(seed=seeds, step=np.arange(steps), frame=np.arange(9))
+        return (
+            cases[["difficulty"]]
+            .assign(
+                clean_estimate=(("case", "seed", "step", "frame", "y", "x", "channel"), by_step),
+                active=(dims, np.ones((steps, 9), np.int8)),
+                sigma=(dims, np.ones((steps, 9), np.float32)),
+                timestep=(dims, np.ones((steps, 9), np.float32)),
+            )
+            .assign_coords(seed=seeds, step=np.arange(steps), frame=np.arange(9))
+        )
 
     monkeypatch.setattr(success, "sample_trajectories", trajectories)
     monkeypatch.setattr(success, "sample_videos", lambda pipe, cases, *rest: videos(cases))

@@ -228,4 +228,5 @@ def test_training_cases_take_the_given_difficulties_in_turn():
 
 
 def test_training_cases_are_training_cases():
-    assert {seeds.purpose_of_content(training_case("pattern", i, (2, 3, 4)).first_frame) for i in range(20)} == {"training"}
+    cases = [training_case("pattern", i, (2, 3, 4)) for i in range(20)]
+    assert {seeds.purpose_of_content(case.first_frame) for case in cases} == {"training"}

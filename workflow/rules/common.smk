@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from chainofsteps import worlds
-from chainofsteps.doors import check_claims, check_config, check_models, check_space, check_weights
+from chainofsteps.doors import check_claims, check_config, check_models, check_space, check_success, check_weights
 from chainofsteps.ledger.sources import module_files
 from chainofsteps.refusal import Refused
 
@@ -21,7 +21,8 @@ CONFIG_FILES = " + ".join(map(str, ["config/config.yaml", *OVERLAYS, *VALUES]))
 
 try:
     check_config(config, CONFIG_FILES)
-    MODELS = check_models("config/models.yaml", [config["model"], *config["success"]["models"]], CONFIG_FILES)
+    MODELS = check_models("config/models.yaml", config["model"], CONFIG_FILES)
+    check_success(config["success"], MODELS, CONFIG_FILES)
     check_claims("config/claims.yaml", config["experiments"])
     check_space(config, MODELS[config["model"]])
 except Refused as refusal:
@@ -63,7 +64,9 @@ def get_model(wildcards):
 def get_orders(wildcards):
     """Sampling orders that a model's success is measured in."""
     if "orders" not in MODELS[wildcards.model]:
-        refusal = Refused("config/models.yaml", f"{wildcards.model}.orders", "nothing", "orders and their steps by name")
+        refusal = Refused(
+            "config/models.yaml", f"{wildcards.model}.orders", "nothing", "orders and their steps by name"
+        )
         sys.exit(f"refused: {refusal}")
     return MODELS[wildcards.model]["orders"]
 

@@ -146,12 +146,15 @@ def _flags(path: str) -> dict[str, bool]:
 
 def _params(rules: str) -> dict[str, list[str]]:
     """Keys by file of config/ that the text of a rules file reads."""
+    # A function of common.smk that reads the constant.
+    rules = re.sub(r"\bget_model\b", "MODELS", rules)
     config_keys = read_keys(rules, _constants(COMMON.read_text()))
     params = {CONFIG.as_posix(): sorted(config_keys)}
     if re.search(r"\bMODELS?\b", rules):
         name = load_yaml(CONFIG)["model"]
-        # How a model was trained changes none of its outputs: the rules drop it too.
-        params[MODELS.as_posix()] = sorted(f"{name}.{key}" for key in load_yaml(MODELS)[name] if key != "training")
+        # How a model was trained and how its success is measured change none of its outputs: the rules drop them.
+        keys = sorted(set(load_yaml(MODELS)[name]) - {"training", "orders"})
+        params[MODELS.as_posix()] = [f"{name}.{key}" for key in keys]
     return {file: keys for file, keys in params.items() if keys}
 
 

@@ -48,6 +48,7 @@ def case_dataset(family: str, purpose: str, first: int, count: int, level: str |
             break
         if index - first > _MAX_DRAWS_A_CASE * count:
             raise Refused(family, "cases.count", count, f"at most {len(cases)}, the world holds no more in this block")
+    drawn = [family, purpose, first, count] if level is None else [family, purpose, first, count, level]
     return xr.Dataset(
         {
             "case_seed": ("case", np.array([case.seed for case in cases], np.int64)),
@@ -62,7 +63,7 @@ def case_dataset(family: str, purpose: str, first: int, count: int, level: str |
             "case": np.array([case.case_id for case in cases], object),
             "channel": np.array(["red", "green", "blue"], object),
         },
-        attrs=datasets.attributes([family, purpose, first, count, *filter(None, [level])], family=family, purpose=purpose),
+        attrs=datasets.attributes(drawn, family=family, purpose=purpose),
     )
 
 

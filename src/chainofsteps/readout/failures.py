@@ -1,4 +1,4 @@
-"""What went wrong in a case that was not solved: where the plan left the right one, and whether another seed found it."""
+"""What went wrong in a case that was not solved: where its plan left the right one, and what other seeds did."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 MODEL = yaml.safe_load((ROOT / "config/models.yaml").read_text())["mini"]
 FOLDER = ROOT / MODEL["path"]
 FAMILIES = tuple(MODEL["training"]["families"])
+RUN = tuple(yaml.safe_load((ROOT / "config/config.yaml").read_text())["cases"]["families"])
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +117,9 @@ def test_joint_order_is_the_pipelines_own_call(pipe, guidance_scale):
 @pytest.mark.parametrize(
     "experiment", [{"order": "joint", "steps": 10}, {"order": "frame_by_frame", "steps": 2}], ids=lambda e: e["order"]
 )
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", RUN)
 def test_it_solves_new_cases_in_both_orders(pipe, family, experiment):
-    """A floor far below benchmarks/success.csv: catches a model that was swapped or a loop that broke."""
+    """A floor far below what its table says: catches a model that was swapped or a loop that broke."""
     cases = case_dataset(family, "pilot", 600_000, 18)
     videos = sample_videos(pipe, cases, MODEL, experiment, [0], 18)
     assert (video_scores(cases, videos) == 1).mean() >= 0.6

@@ -2,7 +2,7 @@
 
 Stands for the paper's size pattern (C4, superposition) and VBVR's pattern tasks. Items differ in size and colour;
 difficulty is the period. Cases are drawn so that one filler only agrees with every period up to 4 that the visible
-items allow: the posterior is a point. Some grey cells lie about; they mean nothing, and make pictures differ.
+items allow: the posterior is a point.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ ANSWERS = 1
 ONE_MOVER = True
 
 _PERIODS = (2, 3, 4)
-_MOST_GREY = 4
 
 
 def _fillers(row: list[str], gap: int) -> set[str]:
@@ -47,9 +46,6 @@ def draw(rng: np.random.Generator, difficulty: int) -> tuple[np.ndarray, dict]:
     scene = np.full((grid.GRID, grid.GRID), grid.FLOOR, dtype="<U12")
     scene[line] = row
     scene[line, gap] = grid.FLOOR
-    free = [(r, c) for r in range(grid.GRID) for c in range(grid.GRID) if r != line and c != gap]
-    for place in rng.permutation(free)[: int(rng.integers(_MOST_GREY + 1))]:
-        scene[tuple(place)] = "full-grey"
     return scene, {"row": line, "gap": gap}
 
 

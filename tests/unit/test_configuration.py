@@ -124,7 +124,9 @@ def test_default_runs_every_order_on_what_the_model_was_trained_on(default):
     trained = load_yaml(ROOT / "config/models.yaml")[default["model"]]["training"]["families"]
     assert set(default["cases"]["families"]) <= set(trained)
     for model in default["success"]["models"]:
-        assert set(default["success"]["families"]) <= set(load_yaml(ROOT / "config/models.yaml")[model]["training"]["families"])
+        assert set(default["success"]["families"]) <= set(
+            load_yaml(ROOT / "config/models.yaml")[model]["training"]["families"]
+        )
     assert {experiment["order"] for experiment in default["experiments"].values()} == set(ORDERS)
 
 

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from chainofsteps.figures.style import COLUMN_INCHES, caption, label, use_style
 
@@ -34,6 +35,7 @@ def training_curves(vae_log: pd.DataFrame, log: pd.DataFrame, held_out: int, ord
     axes[0].set(title="VAE", xlabel="training step", ylabel="PSNR of a batch (dB)")
     sns.lineplot(log, x="samples", y="loss", ax=axes[1])
     axes[1].set(title="reasoner", ylabel="flow-matching loss", yscale="log")
+    axes[1].xaxis.set_major_formatter(EngFormatter())
     sns.despine(curves)
     panels = maps.subplots(1, len(orders), sharey=True, squeeze=False)[0]
     for order, axis in zip(orders, panels, strict=True):

@@ -66,7 +66,7 @@ def blurred(video: np.ndarray, sigma: float = 0.7) -> np.ndarray:
 
 
 def test_the_families_are_those_of_this_version():
-    one = ("bins", "bounce", "largest", "maze", "pattern", "reappearance", "rotation", "tic_tac_toe")
+    one = ("bins", "bounce", "largest", "maze", "pattern", "pattern_grey", "reappearance", "rotation", "tic_tac_toe")
     several = ("largest_tie", "maze_loop", "tic_tac_toe_fork")
     assert sorted(one + several) == list(FAMILIES)
     assert {name for name in FAMILIES if worlds.family(name).ANSWERS > 1} == set(several)

@@ -19,6 +19,7 @@ img { max-width: 100%; height: auto; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; }
 th, td { border-bottom: 1px solid #ddd; padding: .3rem .6rem; text-align: left; white-space: nowrap; }
+th { white-space: normal; vertical-align: bottom; }
 td:first-child { white-space: normal; min-width: 6.5rem; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 code { background: #f3f3f3; padding: 0 .2em; overflow-wrap: anywhere; }

@@ -53,7 +53,9 @@ def main(name: str = "mini", count: str = "64") -> None:
 
     for place, family in enumerate(families):
         cases = case_dataset(family, "pilot", FIRST, int(count))
-        own, other = (worlds.family(families[i % len(families)]).PROMPT for i in (place, place + 1))
+        own = worlds.family(family).PROMPT
+        after = (worlds.family(name).PROMPT for name in families[place + 1 :] + families[:place])
+        other = next(prompt for prompt in after if prompt != own)
         videos = {("own", scale): sampled(cases, own, scale) for scale in GUIDANCE}
         videos |= {("another", 1.0): sampled(cases, other), ("none", 1.0): sampled(cases, "")}
         for (prompt, scale), shown in videos.items():

@@ -118,18 +118,22 @@ def _check_training(path: str | Path, name: str, models: dict) -> None:
 
 
 def _check_start(path: str | Path, name: str, models: dict) -> None:
-    """A training starts from another of the same architecture, and no chain of them comes back to itself."""
+    """A training starts from another of the same architecture and VAE, and no chain of them comes back to itself."""
     chain = [name]
     while "starts_from" in models[chain[-1]]["training"]:
         field, start = f"{chain[-1]}.training.starts_from", models[chain[-1]]["training"]["starts_from"]
-        architecture = models[name]["training"]["transformer"]["architecture"]
         alike = [
             other
             for other, entry in models.items()
-            if "training" in entry and entry["training"]["transformer"]["architecture"] == architecture
+            if "training" in entry and _network(other, entry["training"]) == _network(name, models[name]["training"])
         ]
         check_choice(path, field, start, [other for other in alike if other not in chain])
         chain.append(start)
+
+
+def _network(name: str, training: dict) -> tuple[dict, str]:
+    """What weights can be taken over between: the architecture, and whose VAE makes the latents."""
+    return training["transformer"]["architecture"], training.get("vae_of", name)
 
 
 def _check_shares(path: str | Path, field: str, shares: dict[str, float]) -> None:

@@ -379,9 +379,9 @@ def test_a_training_may_start_from_another(models, written):
     assert "other" in doors.check_models(path, "mini", WHERE)
 
 
-@pytest.mark.parametrize("start", ["other", "nobody", "narrow", "circle"])
-def test_a_training_starts_from_another_of_the_same_architecture(models, written, start):
-    """Not from itself, from nothing, from a narrower network or in a circle."""
+@pytest.mark.parametrize("start", ["other", "nobody", "narrow", "circle", "mini_wide"])
+def test_a_training_starts_from_another_of_the_same_architecture_and_vae(models, written, start):
+    """Not from itself, from nothing, from a narrower network, in a circle, or from one of another latent space."""
     shared = with_shared_vae(models)
     narrow = with_field(shared["other"], "training.transformer.architecture.num_layers", 3)
     circle = with_field(shared["other"], "training.starts_from", "other")

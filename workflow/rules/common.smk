@@ -93,5 +93,8 @@ def get_vae_owner(wildcards):
 def get_vae_training(wildcards):
     """What decides the VAE: seed, its own settings and the families' difficulties, not their shares."""
     training = get_training(wildcards)
+    if "vae" not in training:
+        refusal = Refused("config/models.yaml", f"{wildcards.model}.training.vae", "nothing", training["vae_of"])
+        sys.exit(f"refused: {refusal}")
     families = {family: {"difficulties": given["difficulties"]} for family, given in training["families"].items()}
     return {"seed": training["seed"], "families": families, "vae": training["vae"]}

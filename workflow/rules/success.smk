@@ -43,7 +43,7 @@ rule plot_success:
         "../../environment.yml"
     params:
         models=SUCCESS["models"],
-        orders={model: MODELS[model].get("orders", {}) for model in SUCCESS["models"]},
+        orders={model: MODELS[model]["orders"] for model in SUCCESS["models"]},
     message:
         "Plot success by level"
     script:

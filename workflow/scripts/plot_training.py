@@ -7,4 +7,4 @@ from chainofsteps.refusal import at_the_door
 
 with at_the_door(snakemake.log[0]):
     vae_log, log = pd.read_csv(snakemake.input.vae_log[0]), pd.read_csv(snakemake.input.log)
-    training_curves(vae_log, log, snakemake.params.held_out, snakemake.params.orders).savefig(snakemake.output[0])
+    training_curves(vae_log, log, snakemake.params.held_out, list(snakemake.params.orders)).savefig(snakemake.output[0])

@@ -42,6 +42,9 @@ def success_by_level(tables: dict[str, pd.DataFrame], orders: dict[str, dict[str
                 y="success",
                 hue="level",
                 style="order",
+                # A run of one step is a point.
+                marker="o",
+                markersize=3,
                 errorbar=None,
                 legend=family == blocks[name][-1],
                 ax=axis,
@@ -66,5 +69,5 @@ def _longest(orders: dict[str, dict]) -> list[str]:
     kinds = {given["order"] for given in orders.values()}
     return [
         max((name for name in orders if orders[name]["order"] == kind), key=lambda name: orders[name]["steps"])
-        for kind in sorted(kinds, reverse=True)
+        for kind in kinds
     ]

@@ -25,7 +25,7 @@ def training_curves(vae_log: pd.DataFrame, log: pd.DataFrame, held_out: int, ord
     held_out : int
         Cases behind each success.
     orders : sequence of str
-        Names of the orders shown.
+        Names of the orders shown, none of which ends as another does.
     """
     use_style()
     figure = plt.figure(figsize=(COLUMN_INCHES, 5.6))

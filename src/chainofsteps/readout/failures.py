@@ -48,10 +48,11 @@ def explain_failure(cases: xr.Dataset, features: xr.Dataset, case_id: str, seed:
     -------
     dict
         ``case``, ``difficulty``, ``seed``; ``frame``: the first that is wrong in the end; ``step``: the first from
-        which on it is wrong without a break (0: never right); ``was_right``: whether the whole plan was right at any
-        step; ``held`` and ``right``: the state read in that frame at that step, and the nearest answer's, in words;
-        ``broken``: the parts of the score that are not full in the end; ``other_seeds``: how many of them solve the
-        case, and of how many.
+        which on it is wrong without a break (that of its first clean estimate, if it never was right); ``was_right``:
+        whether the whole plan was right at any step; ``held`` and ``right``: the state read in that frame at that step,
+        and the nearest answer's, in words; ``broken``: the parts of the score that are not full in the end;
+        ``other_seeds``: how many of them solve the case, and of how many. ``frame``, ``step``, ``held`` and ``right``
+        are None where every frame is right and the video failed otherwise (two movers in a frame).
     """
     stream = features.sel(case=case_id, seed=seed)
     case = case_of(cases, case_id)

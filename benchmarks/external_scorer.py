@@ -7,8 +7,7 @@
 Writes benchmarks/external_scorer.csv. O-39 asks for a trail in the last frame, which these worlds do not draw. It is
 drawn here from the video's own pixels, without our reader: the centre of what is yellow in each frame, joined by lines.
 Then first and last frame are enlarged 16 times and scored. ``agreement`` is the share of videos that both call solved
-(theirs: full marks) or both do not; the controls are plans whose success is known, and show what the scorer cannot see:
-it takes no notice of time, so a reversed way is as good as the way.
+(theirs: full marks) or both do not; the controls are plans whose success is known, and show what the scorer cannot see.
 """
 
 import sys

@@ -181,7 +181,16 @@ def test_the_loss_is_zero_for_the_true_velocity_and_blind_to_given_frames():
         assert timestep.shape == (2, 3 * 4)
         return (velocity,)
 
-    assert training.flow_matching_loss(oracle, clean, None, sigma, noise) == 0
+    assert training.clean_estimate_loss(oracle, clean, None, sigma, noise) == 0
+
+
+def test_the_loss_is_the_squared_error_of_the_clean_estimate():
+    clean, noise, answer = torch.randn(3, 2, 4, 3, 4, 4)
+    sigma = torch.tensor([[0.0, 0.5, 1.0], [0.0, 0.2, 0.3]])
+    level = sigma[:, None, :, None, None]
+    error = (1 - level) * clean + level * noise - level * answer - clean
+    loss = training.clean_estimate_loss(lambda *_, **__: (answer,), clean, None, sigma, noise)
+    assert loss.item() == pytest.approx(error[:, :, 1:].square().mean().item(), rel=1e-4)
 
 
 def test_the_schedule_warms_up_and_decays():

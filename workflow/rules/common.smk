@@ -12,6 +12,7 @@ from pathlib import Path
 from chainofsteps import worlds
 from chainofsteps.doors import check_claims, check_config, check_models, check_space, check_success, check_weights
 from chainofsteps.ledger.sources import module_files
+from chainofsteps.models.check import MANIFEST
 from chainofsteps.refusal import Refused
 
 HERE = Path.cwd()
@@ -50,8 +51,13 @@ def get_modules(source, *families):
 
 def get_weights(wildcards):
     """Files of a model's folder, once they are known to be whole and unchanged."""
+    return get_shipped(wildcards.model)
+
+
+def get_shipped(model):
+    """As get_weights, of a model by name."""
     try:
-        return check_weights("config/models.yaml", wildcards.model)
+        return check_weights("config/models.yaml", model)
     except Refused as refusal:
         sys.exit(f"refused: {refusal}")
 
@@ -88,6 +94,14 @@ def get_training_of(*keys):
 def get_vae_owner(wildcards):
     """The model whose VAE, and videos encoded by it, a model is trained on."""
     return get_training(wildcards).get("vae_of", wildcards.model)
+
+
+def get_start(wildcards):
+    """Manifest of the model that a training starts from: as shipped, or else as trained here."""
+    start = get_training(wildcards).get("starts_from", [])
+    if start and "revision" in MODELS[start]:
+        return [name for name in get_shipped(start) if Path(name).name == MANIFEST]
+    return expand(rules.train_reasoner.output.manifest, model=start)
 
 
 def get_vae_training(wildcards):

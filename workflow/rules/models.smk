@@ -78,9 +78,7 @@ rule train_reasoner:
             model=get_vae_owner(wildcards),
             family=get_training(wildcards)["families"],
         ),
-        start=lambda wildcards: expand(
-            rules.train_reasoner.output.manifest, model=get_training(wildcards).get("starts_from", [])
-        ),
+        start=get_start,
         modules=lambda wildcards: get_modules(
             "workflow/scripts/train_reasoner.py", *get_training(wildcards)["families"]
         ),

@@ -103,10 +103,14 @@ def draw_sigmas(
     return torch.cat([torch.zeros(batch, 1), sigma], dim=1)
 
 
-def flow_matching_loss(
+def clean_estimate_loss(
     transformer: torch.nn.Module, clean: torch.Tensor, text: torch.Tensor, sigma: torch.Tensor, noise: torch.Tensor
 ) -> torch.Tensor:
-    """Mean squared error of the velocity noise - x0 on the frames that carry noise (Lipman et al. 2023).
+    """Mean squared error of the clean estimate, x_s - sigma v, on the frames that carry noise.
+
+    Sigma squared times the error of the velocity (flow matching, Lipman et al. 2023): a weight of the noise level alone,
+    so the best answer is the same. Unweighted, most of the loss of a trained model stands at low noise, where all is
+    seen and nothing is to be reasoned about (docs/mini.md).
 
     Parameters
     ----------
@@ -121,7 +125,7 @@ def flow_matching_loss(
     tokens_per_frame = clean.shape[-2] // 2 * (clean.shape[-1] // 2)
     timestep = (sigma * 1000).repeat_interleave(tokens_per_frame, dim=1)
     velocity = transformer(state, timestep, text, return_dict=False)[0].float()
-    error = (velocity - (noise - clean)).square().mean((1, 3, 4))
+    error = (level * (velocity - (noise - clean))).square().mean((1, 3, 4))
     noisy = sigma > 0
     return (error * noisy).sum() / noisy.sum()
 
@@ -229,7 +233,7 @@ def train_reasoner(
                 group["lr"] = group["full_rate"] * share
         # The CPU's flash backward is slower than the plain formula at this size (docs/mini.md).
         with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
-            loss = flow_matching_loss(network, clean, words, sigma, noise)
+            loss = clean_estimate_loss(network, clean, words, sigma, noise)
         transformer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(transformer.parameters(), 1.0)

@@ -1,7 +1,8 @@
 """Bounce: a ball flies through a walled room and is thrown back by the walls.
 
-Stands for the paper's bouncing ball (C6, physical law). The ball moves diagonally, a cell a frame; where it was before
-the given frame is marked. Difficulty is the number of bounces, a corner being two. The posterior is a point.
+Stands for the paper's bouncing ball (C6, physical law). The ball moves along a row, a column or a diagonal, a cell a
+frame; where it was before the given frame is marked. Difficulty is the number of bounces, a corner being two. The
+posterior is a point.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from chainofsteps.worlds import grid
 from chainofsteps.worlds.motion import FRAMES
 
 DIFFICULTY = "bounces"
-LEVELS = {"easy": (2,), "medium": (3, 4), "hard": (5, 6)}
+LEVELS = {"easy": (1,), "medium": (2,), "hard": (3, 4)}
 KINDS = ("disc-red", "disc-green", "disc-blue")
 PROMPT = "the ball flies on and bounces off the black walls"
 ANSWERS = 1
@@ -32,7 +33,7 @@ def fly(room: list[int], place: list[int], speed: list[int]) -> tuple[list[int],
     room : list of int
         Row, column, height and width of the free cells.
     place, speed : list of int
-        Row and column inside the room in the given frame, and their change a frame, each 1 or -1.
+        Row and column inside the room in the given frame, and their change a frame, each -1, 0 or 1.
     """
     row, col, *size = room
     place, speed, bounces = list(place), list(speed), 0
@@ -51,12 +52,12 @@ def draw(rng: np.random.Generator, difficulty: int) -> tuple[np.ndarray, dict]:
         size = [int(n) for n in rng.integers(_SIZES[0], _SIZES[1] + 1, size=2)]
         row, col = (int(rng.integers(grid.GRID - n + 1)) for n in size)
         place = [int(rng.integers(n)) for n in size]
-        speed = [int(s) for s in rng.choice([-1, 1], size=2)]
+        speed = [int(s) for s in rng.integers(-1, 2, size=2)]
         before = [p - s for p, s in zip(place, speed, strict=True)]
         inside = all(0 <= p < n for p, n in zip(before, size, strict=True))
         cells, bounces = fly([row, col, *size], place, speed)
         # A flight that is its own reverse would look right when played backwards.
-        if inside and bounces == difficulty and cells != cells[::-1]:
+        if any(speed) and inside and bounces == difficulty and cells != cells[::-1]:
             break
     scene = np.full((grid.GRID, grid.GRID), _WALL, dtype="<U12")
     scene[row : row + size[0], col : col + size[1]] = grid.FLOOR
@@ -75,7 +76,7 @@ def answers(scene: np.ndarray, facts: dict) -> list[np.ndarray]:
 
 
 def legal_moves(scene: np.ndarray, facts: dict, plan: np.ndarray) -> np.ndarray:
-    """A diagonal move inside the room that keeps its direction, or turns it where a wall stands in the way."""
+    """A move inside the room that keeps its direction, or turns it where a wall stands in the way."""
     row, col, *size = facts["room"]
     speed, legal = list(facts["speed"]), []
     for a, b in itertools.pairwise(np.asarray(plan) % grid.STATES_PER_KIND):

@@ -1,8 +1,8 @@
 """Rotation: a hand turns round a hub by the same angle in every frame.
 
 Stands for the paper's repeated rotation (C4, superposition). The hand's end goes round a ring of 16 cells; where it
-stood before the given frame is marked, so the angle is known. Difficulty is the angle in cells of the ring. The
-posterior is a point.
+stood before the given frame is marked, so the angle is known. Black cells outside the ring mean nothing. Difficulty is
+the angle in cells of the ring. The posterior is a point.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from chainofsteps.worlds import grid
 from chainofsteps.worlds.motion import FRAMES
 
 DIFFICULTY = "angle a frame in sixteenths of a turn"
-LEVELS = {"easy": (1, 2), "medium": (3, 4), "hard": (5, 6, 7)}
+LEVELS = {"easy": (1,), "medium": (2,), "hard": (3, 4)}
 KINDS = ("disc-red", "disc-green", "disc-blue")
 PROMPT = "the disc turns round the hub by the same angle in every frame"
 ANSWERS = 1
@@ -24,6 +24,7 @@ ONE_MOVER = True
 _SIDE = 5
 _HUBS = ("full-black", "full-yellow", "disc-black")
 _BEFORE = "small-black"
+_MOST_BLACK = 4
 
 
 def ring(corner: int) -> list[int]:
@@ -36,11 +37,14 @@ def ring(corner: int) -> list[int]:
 
 
 def draw(rng: np.random.Generator, difficulty: int) -> tuple[np.ndarray, dict]:
-    room = grid.GRID - _SIDE + 1
-    row, col = (int(n) for n in rng.integers(room, size=2))
+    # In even rows and columns, so that the ring lies on the tokens of the network in one way.
+    row, col = (2 * int(n) for n in rng.integers((grid.GRID - _SIDE) // 2 + 1, size=2))
     track = ring(row * grid.GRID + col)
     place, angle = int(rng.integers(len(track))), difficulty * (1 if rng.integers(2) else -1)
     scene = np.full(grid.CELLS, grid.FLOOR, dtype="<U12")
+    inside = [(row + r) * grid.GRID + col + c for r in range(_SIDE) for c in range(_SIDE)]
+    outside = np.setdiff1d(np.arange(grid.CELLS), inside)
+    scene[rng.permutation(outside)[: int(rng.integers(_MOST_BLACK + 1))]] = "full-black"
     scene[track] = "full-grey"
     scene[(row + _SIDE // 2) * grid.GRID + col + _SIDE // 2] = _HUBS[int(rng.integers(len(_HUBS)))]
     before = track[(place - angle) % len(track)]

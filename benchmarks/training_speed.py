@@ -19,7 +19,7 @@ from diffusers import WanTransformer3DModel
 
 from chainofsteps.configuration import load_yaml
 from chainofsteps.models.mini import build_transformer
-from chainofsteps.models.train_reasoner import draw_sigmas, flow_matching_loss, train_reasoner
+from chainofsteps.models.train_reasoner import clean_estimate_loss, draw_sigmas, train_reasoner
 
 BLOCK, BLOCKS, SKIPPED, ROUNDS = 10, 6, 2, 2
 CASES, TOKENS = 256, 20
@@ -50,7 +50,7 @@ def plain_loop(transformer: WanTransformer3DModel, latents: torch.Tensor, text: 
             sigma = draw_sigmas(len(clean), clean.shape[2], settings["noise_levels"], settings["shift"], generator)
             words = text["any"].expand(len(clean), -1, -1)
             noise = torch.randn(clean.shape, generator=generator)
-            loss = flow_matching_loss(transformer, clean, words, sigma, noise)
+            loss = clean_estimate_loss(transformer, clean, words, sigma, noise)
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(transformer.parameters(), 1.0)

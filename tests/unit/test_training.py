@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from chainofsteps import seeds
 from chainofsteps.models import train_reasoner as training
+from chainofsteps.models.encode import encode_videos
 from chainofsteps.models.mini import build_transformer, build_vae, normalise
 from chainofsteps.models.train_vae import check_round_trip, random_frames, train_vae, training_case
 from chainofsteps.refusal import Refused
@@ -203,7 +204,7 @@ def test_the_schedule_warms_up_and_decays():
 def test_equal_frames_are_encoded_once_and_alike():
     vae = build_vae(VAE, seed=1).eval()
     videos = np.stack([training_case("maze", i, (3, 5)).video for i in range(3)])
-    latents = training.encode_videos(vae, videos)
+    latents = encode_videos(vae, videos)
     assert latents.shape == (3, 4, 9, 8, 8) and latents.dtype == torch.float16
     pixels = torch.from_numpy(videos[1].astype(np.float32) / 127.5 - 1).permute(3, 0, 1, 2)[None]
     with torch.no_grad():

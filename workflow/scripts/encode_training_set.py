@@ -4,7 +4,7 @@ import torch
 from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
 
-from chainofsteps.models.train_reasoner import encode_cases
+from chainofsteps.models.encode import encode_cases
 from chainofsteps.models.train_vae import training_case
 from chainofsteps.refusal import at_the_door
 

@@ -12,7 +12,7 @@ from chainofsteps.figures.style import COLUMN_INCHES, caption, label, use_style
 _COLUMNS = 4
 
 
-def success_by_level(tables: dict[str, pd.DataFrame], orders: dict[str, dict[str, dict]]) -> Figure:
+def success_by_level(tables: dict[str, pd.DataFrame], orders: dict[str, list[str]]) -> Figure:
     """Share solved over the share of a run, a panel a family; colours are levels, line styles orders, a block a model.
 
     Parameters
@@ -20,7 +20,7 @@ def success_by_level(tables: dict[str, pd.DataFrame], orders: dict[str, dict[str
     tables : dict
         Model -> table of :func:`chainofsteps.readout.success.measure_success`.
     orders : dict
-        Model -> order -> its settings; of orders that differ in their steps alone, the longest is drawn.
+        Model -> names of the orders drawn.
     """
     use_style()
     blocks = {name: list(table["family"].unique()) for name, table in tables.items()}
@@ -28,7 +28,7 @@ def success_by_level(tables: dict[str, pd.DataFrame], orders: dict[str, dict[str
     figure = plt.figure(figsize=(COLUMN_INCHES, 1.55 * sum(rows.values()) + 0.5 * len(rows) + 0.3))
     parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=list(rows.values()))[:, 0]
     for (name, table), part in zip(tables.items(), parts, strict=True):
-        shown = table[table["order"].isin(_longest(orders[name]))].copy()
+        shown = table[table["order"].isin(orders[name])].copy()
         steps = shown.groupby(["family", "level", "order"])["step"].transform("max")
         shown["share of the run"] = (shown["step"] + 1) / (steps + 1)
         shown["order"] = shown["order"].map(label)
@@ -56,18 +56,9 @@ def success_by_level(tables: dict[str, pd.DataFrame], orders: dict[str, dict[str
         part.supylabel("share solved", fontsize="small")
         part.suptitle(label(name), fontsize="medium")
         sns.despine(part)
-    last = pd.concat(tables.values())["n"]
+    last = pd.concat(table[table["order"].isin(orders[name])]["n"] for name, table in tables.items())
     return caption(
         figure,
         f"network evaluations as a share of the run; pilot cases, {last.min()} a family and level, {last.max()} at the"
         " last step;\n95 % intervals in the table",
     )
-
-
-def _longest(orders: dict[str, dict]) -> list[str]:
-    """Of the orders of one kind, the name of that with the most steps."""
-    kinds = {given["order"] for given in orders.values()}
-    return [
-        max((name for name in orders if orders[name]["order"] == kind), key=lambda name: orders[name]["steps"])
-        for kind in kinds
-    ]

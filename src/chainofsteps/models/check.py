@@ -10,6 +10,8 @@ from chainofsteps.refusal import Refused
 
 MANIFEST = "SHA256SUMS"
 CARD = "README.md"
+TABLE = "success.csv"
+BESIDE = (MANIFEST, CARD, TABLE)  # what a manifest does not name
 PIPELINE = "WanImageToVideoPipeline"
 NETWORKS = ("transformer", "transformer_2")
 WEIGHTED = (*NETWORKS, "vae", "text_encoder", "image_encoder")
@@ -45,7 +47,7 @@ def check_folder(folder: str | Path, hashes: dict[str, str] | None = None) -> No
     Refused
         No such folder; ``model_index.json`` missing, unreadable or of another pipeline; a part missing; a part without
         safetensors weights; a pickle anywhere; a safetensors file cut short; a file whose sha256 differs; a
-        file that `hashes` does not name, unless it is the manifest or the card.
+        file that `hashes` does not name, unless it is in `BESIDE`.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -56,8 +58,8 @@ def check_folder(folder: str | Path, hashes: dict[str, str] | None = None) -> No
     if hashes is None:
         return
     for name in _file_names(folder):
-        if name not in hashes and name not in (MANIFEST, CARD):
-            raise Refused(folder / name, "file", f"not named in {MANIFEST}", f"named files, {MANIFEST} and {CARD}")
+        if name not in hashes and name not in BESIDE:
+            raise Refused(folder / name, "file", f"not named in {MANIFEST}", f"named files, {', '.join(BESIDE)}")
     for name, accepted in sorted(hashes.items()):
         _check_hash(folder, name, accepted)
 
@@ -274,8 +276,8 @@ def read_manifest(folder: str | Path, revision: str) -> dict[str, str]:
 
 
 def write_manifest(folder: str | Path) -> str:
-    """Write ``SHA256SUMS`` for all files of a model folder but its card; returns the model's revision, its sha256."""
+    """Write ``SHA256SUMS`` for all files of a model folder but those beside; returns the model's revision, its sha256."""
     path = Path(folder) / MANIFEST
-    hashes = {name: digest for name, digest in hash_folder(folder).items() if name not in (MANIFEST, CARD)}
+    hashes = {name: digest for name, digest in hash_folder(folder).items() if name not in BESIDE}
     path.write_text("".join(f"{digest}  {name}\n" for name, digest in hashes.items()))
     return _sha256(path)

@@ -11,6 +11,7 @@ from statsmodels.stats.proportion import proportion_confint
 from chainofsteps import worlds
 from chainofsteps.readout.cases import case_dataset, case_of
 from chainofsteps.readout.features import extract_features
+from chainofsteps.sampling.orders import longest
 from chainofsteps.sampling.trajectories import sample_trajectories, sample_videos
 
 
@@ -78,7 +79,7 @@ def measure_success(
         Name -> ``order`` and ``steps``.
     settings : dict
         ``success`` of the configuration: ``first`` case, ``count`` a level, and how many of them are ``followed``
-        through all steps.
+        through all steps. Of orders of one kind, all but the longest are measured in the followed cases alone.
     batch : int
         Streams denoised at once.
 
@@ -96,7 +97,7 @@ def measure_success(
             features = extract_features(followed, sample_trajectories(pipe, followed, model, order, [0], batch))
             by_step = (features["correct"] == 1).isel(seed=0).transpose("case", "step").values
             unfollowed = np.zeros(0, bool)
-            if rest.sizes["case"]:
+            if rest.sizes["case"] and name in longest(orders):
                 unfollowed = video_scores(rest, sample_videos(pipe, rest, model, order, [0], batch))[:, 0] == 1
             part = success_table(by_step, unfollowed)
             part.insert(0, "order", name)

@@ -105,6 +105,15 @@ def build_order(name: str, latent_frames: int, steps: int) -> Order:
     return ORDERS[name](latent_frames, steps)
 
 
+def longest(orders: dict[str, dict]) -> list[str]:
+    """Of orders by name, each with its ``order`` and ``steps``: the name of that with the most steps of each kind."""
+    kinds = dict.fromkeys(given["order"] for given in orders.values())
+    return [
+        max((name for name in orders if orders[name]["order"] == kind), key=lambda name: orders[name]["steps"])
+        for kind in kinds
+    ]
+
+
 def _refuse_small(name: str, latent_frames: int, least: int, steps: int) -> None:
     if latent_frames < least:
         raise Refused(f"order {name}", "latent_frames", latent_frames, f"at least {least}")

@@ -14,8 +14,10 @@ CORES ?= all
 
 VENV := .venv
 INSTALLED := $(VENV)/.installed
+# Memory of tensors is kept and laid on large pages; other C libraries ignore this (docs/mini.md says what it brings).
+MALLOC := glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184
 # Snakemake's scripts, papermill and its kernel are looked up on PATH.
-IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" GLIBC_TUNABLES="$(MALLOC)"
 
 .PHONY: help install replicate test lint format ledger lock
 

@@ -3,10 +3,16 @@
     python benchmarks/training_speed.py [MODEL]
 
 Writes benchmarks/training_speed.csv. Latents are random: speed does not depend on what they show. The plain loop is
-what one writes first: float32, no compilation, the default attention, AdamW. Rounds take turns; the first blocks of a
-round (compilation, caches) are left out. The ratio is of the medians.
+what one writes first: float32, no compilation, the default attention, AdamW. ``shipped`` is the loop of `snakemake
+train` as `make` starts it, ``shipped, plain memory`` the same without the settings of the Makefile for the C library's
+memory. Each runs in a process of its own, in turns; the first blocks of each (compilation, caches) are left out. The
+ratio is of the medians.
 """
 
+import json
+import os
+import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +29,8 @@ from chainofsteps.models.train_reasoner import clean_estimate_loss, draw_sigmas,
 
 BLOCK, BLOCKS, SKIPPED, ROUNDS = 10, 6, 2, 2
 CASES, TOKENS = 256, 20
+THREADS = 2
+MEMORY = re.search(r"^MALLOC := (\S+)$", Path("Makefile").read_text(), re.MULTILINE)[1]
 
 
 def shipped_loop(transformer: WanTransformer3DModel, latents: torch.Tensor, text: dict, settings: dict) -> list[float]:
@@ -59,20 +67,37 @@ def plain_loop(transformer: WanTransformer3DModel, latents: torch.Tensor, text: 
     return np.diff(times).tolist()
 
 
-def main(name: str = "mini") -> None:
-    """Measure and write the table."""
+LOOPS = {"plain": (plain_loop, ""), "shipped, plain memory": (shipped_loop, ""), "shipped": (shipped_loop, MEMORY)}
+
+
+def measure(name: str, loop: str) -> list[float]:
+    """Samples a second of each block of a loop, in this process."""
+    torch.set_num_threads(THREADS)
     training = load_yaml("config/models.yaml")[name]["training"]
     settings = training["transformer"]
     generator = torch.Generator().manual_seed(2)
     latents = torch.randn(CASES, settings["architecture"]["in_channels"], 9, 8, 8, generator=generator).half()
     text = {key: torch.randn(TOKENS, settings["architecture"]["text_dim"], generator=generator) for key in ("", "any")}
-    loops = {"shipped": shipped_loop, "plain": plain_loop}
+    transformer = build_transformer(settings["architecture"], training["seed"])
+    seconds = LOOPS[loop][0](transformer, latents, text, settings)[SKIPPED:]
+    return [BLOCK * settings["batch"] / each for each in seconds]
+
+
+def main(name: str = "mini") -> None:
+    """Measure and write the table."""
     rows = []
     for turn in range(ROUNDS):
-        for loop, run in loops.items():
-            transformer = build_transformer(settings["architecture"], training["seed"])
-            for seconds in run(transformer, latents, text, settings)[SKIPPED:]:
-                rows.append({"loop": loop, "round": turn, "samples_per_second": BLOCK * settings["batch"] / seconds})
+        for loop, (_, memory) in LOOPS.items():
+            environment = {key: value for key, value in os.environ.items() if key != "GLIBC_TUNABLES"}
+            done = subprocess.run(
+                [sys.executable, __file__, name, loop],
+                env=environment | ({"GLIBC_TUNABLES": memory} if memory else {}),
+                stdout=subprocess.PIPE,
+                check=True,
+                text=True,
+            )
+            measured = json.loads(done.stdout.splitlines()[-1])
+            rows += [{"loop": loop, "round": turn, "samples_per_second": each} for each in measured]
             print(rows[-1], flush=True)
     table = pd.DataFrame(rows).groupby("loop")["samples_per_second"].agg(["median", "min", "max", "count"])
     table["ratio"] = table["median"] / table.loc["plain", "median"]
@@ -81,4 +106,7 @@ def main(name: str = "mini") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if len(sys.argv) == 3:
+        print(json.dumps(measure(*sys.argv[1:])))
+    else:
+        main(*sys.argv[1:])

@@ -276,7 +276,7 @@ def read_manifest(folder: str | Path, revision: str) -> dict[str, str]:
 
 
 def write_manifest(folder: str | Path) -> str:
-    """Write ``SHA256SUMS`` for all files of a model folder but those beside; returns the model's revision, its sha256."""
+    """Write ``SHA256SUMS`` for a model folder's files but those of `BESIDE`; returns the revision, its sha256."""
     path = Path(folder) / MANIFEST
     hashes = {name: digest for name, digest in hash_folder(folder).items() if name not in BESIDE}
     path.write_text("".join(f"{digest}  {name}\n" for name, digest in hashes.items()))

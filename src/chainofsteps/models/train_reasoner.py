@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from chainofsteps.refusal import Refused
 
+
 def shifted(u: torch.Tensor, shift: float) -> torch.Tensor:
     """Noise level sigma of a uniform ``u``: shift u / (1 + (shift - 1) u) (Esser et al. 2024, eq. 23; Wan's shift)."""
     return shift * u / (1 + (shift - 1) * u)
@@ -66,9 +67,9 @@ def clean_estimate_loss(
 ) -> torch.Tensor:
     """Mean squared error of the clean estimate, x_s - sigma v, on the frames that carry noise.
 
-    Sigma squared times the error of the velocity (flow matching, Lipman et al. 2023): a weight of the noise level alone,
-    so the best answer is the same. Unweighted, most of the loss of a trained model stands at low noise, where all is
-    seen and nothing is to be reasoned about (docs/mini.md).
+    Sigma squared times the error of the velocity (flow matching, Lipman et al. 2023): a weight of the noise level
+    alone, so the best answer is the same. Unweighted, much of the loss of a trained model stands at low noise, where all
+    is seen and nothing is to be reasoned about (docs/mini.md).
 
     Parameters
     ----------

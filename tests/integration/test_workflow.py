@@ -155,6 +155,21 @@ def test_a_new_family_is_one_module_and_one_entry(finished, tmp_path):
     assert finished.planned(*QUICK) == set()
 
 
+def test_a_training_starts_from_what_is_shipped(finished):
+    """The VAE and the videos are another model's to make; the first weights stand in its shipped folder."""
+    planned = finished.snakemake("-n", "train", "--config", "model=mini_one_pass")
+    assert planned.returncode == 0, planned.stderr
+    counts = dict(re.findall(r"^([a-z_]+) +(\d+)$", planned.stdout + planned.stderr, flags=re.MULTILINE))
+    assert counts == {
+        "train_vae": "1",
+        "encode_training_set": "11",
+        "train_reasoner": "1",
+        "plot_training": "1",
+        "train": "1",
+        "total": "15",
+    }
+
+
 def test_a_broken_dataset_is_refused_in_one_line(finished):
     path = finished.folder / RESULTS / "trajectories" / "mini" / "joint" / "maze.nc"
     before, times = path.read_bytes(), path.stat()

@@ -34,7 +34,7 @@ def training_curves(vae_log: pd.DataFrame, log: pd.DataFrame, held_out: int, ord
     sns.lineplot(vae_log, x="step", y="psnr", ax=axes[0])
     axes[0].set(title="VAE", xlabel="training step", ylabel="PSNR of a batch (dB)")
     sns.lineplot(log, x="samples", y="loss", ax=axes[1])
-    axes[1].set(title="reasoner", ylabel="flow-matching loss", yscale="log")
+    axes[1].set(title="reasoner", ylabel="loss", yscale="log")
     axes[1].xaxis.set_major_formatter(EngFormatter())
     sns.despine(curves)
     panels = maps.subplots(1, len(orders), sharey=True, squeeze=False)[0]

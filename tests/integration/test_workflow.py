@@ -119,7 +119,10 @@ def test_success_and_failures_are_made_on_request(finished):
     table = pd.read_csv(finished.folder / RESULTS / "success" / "mini_wide.csv")
     assert list(table) == ["family", "level", "order", "step", "n", "success", "ci_low", "ci_high"]
     last = table.groupby(["family", "level", "order"])["step"].idxmax()
-    assert len(last) == 2 * 3 * 4 and (table.loc[last, "n"] == 3).all() and (table.drop(last)["n"] == 2).all()
+    assert len(last) == 2 * 3 * 4
+    # Only the longest order of each kind is measured in more than the followed cases.
+    whole = table.index.isin(last) & table["order"].isin(["joint", "frame_by_frame"])
+    assert (table[whole]["n"] == 3).all() and (table[~whole]["n"] == 2).all()
     assert (finished.folder / RESULTS / "figures" / "success_by_level.png").stat().st_size > 10_000
     page = (finished.folder / RESULTS / "report" / "failures.html").read_text()
     assert "Traceback" not in page

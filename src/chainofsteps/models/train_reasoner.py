@@ -68,8 +68,8 @@ def clean_estimate_loss(
     """Mean squared error of the clean estimate, x_s - sigma v, on the frames that carry noise.
 
     Sigma squared times the error of the velocity (flow matching, Lipman et al. 2023): a weight of the noise level
-    alone, so the best answer is the same. Unweighted, much of the loss of a trained model stands at low noise, where all
-    is seen and nothing is to be reasoned about (docs/mini.md).
+    alone, so the best answer is the same. Unweighted, much of a trained model's loss stands at low noise, where all is
+    seen and nothing is to be reasoned about (docs/mini.md).
 
     Parameters
     ----------

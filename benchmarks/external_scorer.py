@@ -27,7 +27,7 @@ from chainofsteps.sampling.trajectories import sample_videos
 
 FIRST, SCALE = 300_000, 16
 TRAIL = (255, 165, 0)  # inside the scorer's range of hues
-ORDERS = {"joint": {"order": "joint", "steps": 20}, "frame_by_frame": {"order": "frame_by_frame", "steps": 3}}
+ORDERS = {"joint": {"order": "joint", "steps": 20}, "frame_by_frame": {"order": "frame_by_frame", "steps": 4}}
 
 
 def yellow_centre(frame: np.ndarray) -> tuple[int, int] | None:

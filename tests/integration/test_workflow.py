@@ -16,7 +16,7 @@ from chainofsteps import datasets
 
 QUICK = ("--configfile", "config/quick.yaml")
 RESULTS = "results/quick"
-FAMILIES = ("maze", "pattern", "reappearance")
+FAMILIES = ("maze", "maze_loop", "reappearance")
 EXPERIMENTS = ("joint", "frame_by_frame")
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -116,7 +116,7 @@ def test_another_clone_gives_the_same_bytes(finished, make_clone):
 def test_success_and_failures_are_made_on_request(finished):
     done = finished.snakemake("--cores", "2", "success", f"{RESULTS}/report/failures.html", *QUICK)
     assert done.returncode == 0, done.stderr
-    table = pd.read_csv(finished.folder / RESULTS / "success" / "mini_wide.csv")
+    table = pd.read_csv(finished.folder / RESULTS / "success" / "mini.csv")
     assert list(table) == ["family", "level", "order", "step", "n", "success", "ci_low", "ci_high"]
     last = table.groupby(["family", "level", "order"])["step"].idxmax()
     assert len(last) == 2 * 3 * 4

@@ -112,21 +112,23 @@ def test_default_is_accepted(default):
     doors.check_config(default, "config/config.yaml")
 
 
+def trained_on(model):
+    """Families of a model."""
+    return load_yaml(ROOT / "config/models.yaml")[model]["training"]["families"]
+
+
 def test_quick_is_accepted_over_the_default(default):
     quick = deep_merged(default, load_yaml(ROOT / "config/quick.yaml"))
     doors.check_config(quick, "config/config.yaml + config/quick.yaml")
     assert quick["results"] != default["results"]
-    assert quick["cases"]["families"] == default["cases"]["families"]
+    assert set(quick["cases"]["families"]) <= set(trained_on(default["model"]))
     assert quick["experiments"]["joint"]["order"] == default["experiments"]["joint"]["order"]
 
 
 def test_default_runs_every_order_on_what_the_model_was_trained_on(default):
-    trained = load_yaml(ROOT / "config/models.yaml")[default["model"]]["training"]["families"]
-    assert default["cases"]["families"] == list(trained)
+    assert set(default["cases"]["families"]) <= set(trained_on(default["model"]))
     for model in default["success"]["models"]:
-        assert set(default["success"]["families"]) <= set(
-            load_yaml(ROOT / "config/models.yaml")[model]["training"]["families"]
-        )
+        assert set(default["success"]["families"]) <= set(trained_on(model))
     assert {experiment["order"] for experiment in default["experiments"].values()} == set(ORDERS)
 
 
@@ -348,7 +350,7 @@ def test_unknown_and_missing_entry_of_a_model(models, written):
 @pytest.mark.parametrize(
     ("field", "value", "given", "accepted"),
     [
-        ("models", ["giant"], "'giant'", "mini, mini_wide, mini_shallow, mini_one_pass"),
+        ("models", ["giant"], "'giant'", "mini, mini_shallow, mini_one_pass"),
         ("families", ["labyrinth"], "'labyrinth'", "bins, bounce, largest"),
         ("followed", 300, "300", "at most success.count, 256"),
     ],
@@ -379,13 +381,14 @@ def test_a_training_may_start_from_another(models, written):
     assert "other" in doors.check_models(path, "mini", WHERE)
 
 
-@pytest.mark.parametrize("start", ["other", "nobody", "narrow", "circle", "mini_wide"])
+@pytest.mark.parametrize("start", ["other", "nobody", "narrow", "circle", "elsewhere"])
 def test_a_training_starts_from_another_of_the_same_architecture_and_vae(models, written, start):
     """Not from itself, from nothing, from a narrower network, in a circle, or from one of another latent space."""
     shared = with_shared_vae(models)
     narrow = with_field(shared["other"], "training.transformer.architecture.num_layers", 3)
     circle = with_field(shared["other"], "training.starts_from", "other")
-    content = with_field(shared, "other.training.starts_from", start) | {"narrow": narrow, "circle": circle}
+    others = {"narrow": narrow, "circle": circle, "elsewhere": copy.deepcopy(models["mini"])}
+    content = with_field(shared, "other.training.starts_from", start) | others
     with pytest.raises(Refused, match=r"(other|circle)\.training\.starts_from: given "):
         doors.check_models(written(content), "mini", WHERE)
 
@@ -399,7 +402,7 @@ def test_a_vae_may_be_shared(models, written):
     [
         ("vae_of", "nobody", "vae_of: given 'nobody'; accepted: mini"),
         ("vae_of", "other", "vae_of: given 'other'; accepted: mini"),
-        ("families.maze.cases", 7, "families.maze.cases: given 7; accepted: 28800, as mini has encoded them"),
+        ("families.maze.cases", 7, "families.maze.cases: given 7; accepted: 14000, as mini has encoded them"),
         ("families.maze.difficulties", [3], "families.maze.difficulties: given [3]; accepted: [3, 4, "),
     ],
 )
@@ -419,7 +422,7 @@ def test_a_shared_vae_has_an_owner_that_encoded_the_same_cases(models, written, 
         ("vae.learning_rate", 0, "0", "more than 0"),
         ("vae.learning_rate", "1e-3", "'1e-3'", "number"),
         ("vae.steps", 1600.0, "1600.0", "integer"),
-        ("vae.scenes", 2, "2", "at least 3, one a family"),
+        ("vae.scenes", 2, "2", "at least 11, one a family"),
         ("text_encoder.d_model", 0, "0", "at least 1"),
         ("text_encoder.heads", 4, "an unknown key", "d_model, "),
         ("transformer.ema", 1, "1", "less than 1"),
@@ -430,8 +433,8 @@ def test_a_shared_vae_has_an_owner_that_encoded_the_same_cases(models, written, 
         ("families.maze.cases", 0, "0", "at least 1"),
         ("vae_of", "mini", "both of vae and vae_of", "one of them"),
         ("transformer.noise_levels.late", 0, "an unknown key", "shared, frame_by_frame, independent"),
-        ("transformer.noise_levels.shared", 0.6, "shares that sum to 1.1", "shares that sum to 1"),
-        ("families.maze.share", 0.7, "shares that sum to 1.1", "shares that sum to 1"),
+        ("transformer.noise_levels.shared", 0.65, "shares that sum to 1.1", "shares that sum to 1"),
+        ("families.maze.share", 0.25, "shares that sum to 1.1", "shares that sum to 1"),
         ("families.maze.share", float("nan"), "shares that sum to nan", "shares that sum to 1"),
         (
             "families",
@@ -498,7 +501,7 @@ def test_claim_with_an_unknown_key(default, claims, written):
 def test_disk_too_small(default, models, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     # Pictures of a run: families x cases x seeds, times the evaluations of both orders, times frames.
-    pictures = 3 * 64 * 2 * (20 + 8 * 3) * 9
+    pictures = 4 * 64 * 2 * (20 + 8 * 4) * 9
     needed = pictures * 32 * 32 * 3
     for free, enough in [(needed, True), (needed - 1, False)]:
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: Usage(10**12, 0, free))

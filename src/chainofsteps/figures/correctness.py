@@ -86,7 +86,7 @@ def success_by_difficulty(by_family: dict[str, xr.Dataset]) -> Figure:
         table["estimate"] = table["step"].map({0: "first"}).fillna("last")
         points = {"hue": "estimate", "dodge": 0.25, "legend": axis is first_panel}
         sns.pointplot(table, x="difficulty", y="solved", ax=axis, **points, **INTERVAL)
-        axis.set(xlabel="difficulty (levels of the family)", ylabel="share solved")
+        axis.set(xlabel="difficulty", ylabel="share solved")
     sns.move_legend(first_panel, "lower left", title="clean estimate", frameon=False, fontsize="small")
     figure.suptitle("Solved in the first pass, and after all steps")
     return caption(

@@ -12,7 +12,7 @@ from chainofsteps.worlds import grid
 from chainofsteps.worlds.motion import FRAMES
 
 DIFFICULTY = "number of items"
-LEVELS = {"easy": (1,), "medium": (2,), "hard": (3, 4)}
+LEVELS = {"easy": (1,), "medium": (2, 3), "hard": (4,)}
 # Three, so that any mixture of items is the mixture of one set of masses: colour has three channels.
 _COLOURS = ("red", "green", "blue")
 KINDS = tuple(f"disc-{colour}" for colour in _COLOURS)

@@ -15,7 +15,7 @@ from chainofsteps.worlds import grid
 from chainofsteps.worlds.motion import FRAMES
 
 DIFFICULTY = "bounces"
-LEVELS = {"easy": (1,), "medium": (2,), "hard": (3, 4)}
+LEVELS = {"easy": (1,), "medium": (2, 3), "hard": (4, 5)}
 KINDS = ("disc-red", "disc-green", "disc-blue")
 PROMPT = "the ball flies on and bounces off the black walls"
 ANSWERS = 1

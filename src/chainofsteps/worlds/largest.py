@@ -1,8 +1,8 @@
 """Largest: the yellow mark goes along the top to the longest bar and stays above it.
 
 Stands for the paper's largest sector (C4, candidates). Bars of different lengths hang at different heights, so that
-their ends do not tell their lengths; difficulty is how little the longest exceeds the next. One bar alone is the
-longest: the posterior is a point.
+their ends do not tell their lengths; difficulty is how little the longest exceeds the next, and at last how many bars
+there are. One bar alone is the longest: the posterior is a point.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from chainofsteps.worlds import grid
 from chainofsteps.worlds.motion import hold
 
-DIFFICULTY = "4 less the margin, in cells, of the longest bar over the next"
-LEVELS = {"easy": (1,), "medium": (2,), "hard": (3,)}
+DIFFICULTY = "4 less the margin, in cells, of the longest bar over the next; 4: margin 1, more bars"
+LEVELS = {"easy": (1,), "medium": (2, 3), "hard": (4,)}
 KINDS = ("disc-yellow",)
 PROMPT = "the yellow mark goes along the top to the longest bar"
 ANSWERS = 1
@@ -23,7 +23,8 @@ ONE_MOVER = True
 
 _COLOURS = ("red", "green", "blue", "black")
 _TOP, _HEIGHT = 2, 6  # bars hang in rows 2 to 7; row 0 is the mark's way
-_BARS = (3, 6)
+_BARS, _MORE_BARS = (3, 6), (7, 8)
+_WITH_MORE_BARS = 4
 
 
 def draw(rng: np.random.Generator, difficulty: int) -> tuple[np.ndarray, dict]:
@@ -32,7 +33,8 @@ def draw(rng: np.random.Generator, difficulty: int) -> tuple[np.ndarray, dict]:
 
 def draw_with(rng: np.random.Generator, difficulty: int, longest: int) -> tuple[np.ndarray, dict]:
     """Scene and facts with so many bars of the greatest length."""
-    margin, bars = 4 - difficulty, int(rng.integers(_BARS[0], _BARS[1] + 1))
+    margin, (fewest, most) = (1, _MORE_BARS) if difficulty == _WITH_MORE_BARS else (4 - difficulty, _BARS)
+    bars = int(rng.integers(fewest, most + 1))
     greatest = int(rng.integers(margin + 1, _HEIGHT + 1))
     lengths = [greatest] * longest + [greatest - margin]
     lengths += [int(rng.integers(1, greatest - margin + 1)) for _ in range(bars - len(lengths))]

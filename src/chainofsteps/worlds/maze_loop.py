@@ -5,7 +5,7 @@ The variant of :mod:`chainofsteps.worlds.maze` with two answers: the posterior i
 
 from chainofsteps.worlds import maze
 
-LEVELS = {"easy": (3,), "medium": (4, 5), "hard": (6, 7)}
+LEVELS = {"easy": (3,), "medium": (4, 5, 6), "hard": (7,)}
 ANSWERS = 2
 draw = maze.draw_with_loop
 

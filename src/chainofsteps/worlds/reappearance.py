@@ -1,7 +1,8 @@
 """Reappearance: a disc leaves over the nearest edge, stays away, and is back at its place in frame 6.
 
 Stands for the paper's circle that leaves and returns (C5, working memory). Small squares stay where they are;
-difficulty is the number of frames out of sight. The posterior is a point: edge and timing follow from the place.
+difficulty is the number of frames out of sight, and at last a crowd of squares. The posterior is a point: edge and
+timing follow from the place.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import numpy as np
 from chainofsteps.worlds import grid
 from chainofsteps.worlds.motion import FRAMES
 
-DIFFICULTY = "frames out of sight"
-LEVELS = {"easy": (1,), "medium": (3,), "hard": (5,)}
+DIFFICULTY = "frames out of sight; 6: five, in a crowd of squares"
+LEVELS = {"easy": (1,), "medium": (3, 5), "hard": (6,)}
 KINDS = ("disc-red", "disc-green", "disc-blue")
 PROMPT = "the disc leaves the picture over the nearest edge and returns to its place"
 ANSWERS = 1
@@ -22,6 +23,8 @@ ONE_MOVER = True
 
 _HOME_FRAME = 6
 _SQUARES = ("small-red", "small-green", "small-blue")
+_FEW, _CROWD = (2, 6), (12, 16)  # how many squares there are: at least, and fewer than
+_IN_CROWD = 6
 
 
 def _tracks(home: int) -> list[list[int]]:
@@ -39,12 +42,13 @@ def _tracks(home: int) -> list[list[int]]:
 
 
 def draw(rng: np.random.Generator, difficulty: int) -> tuple[np.ndarray, dict]:
-    moves = (_HOME_FRAME + 1 - difficulty) // 2
+    away, squares = (difficulty - 1, _CROWD) if difficulty == _IN_CROWD else (difficulty, _FEW)
+    moves = (_HOME_FRAME + 1 - away) // 2
     homes = [home for home in range(grid.CELLS) if len(_tracks(home)[0]) == moves and len(_tracks(home)[1]) > moves]
     home = homes[int(rng.integers(len(homes)))]
     scene = np.full(grid.CELLS, grid.FLOOR, dtype="<U12")
     free = [cell for cell in range(grid.CELLS) if cell not in _tracks(home)[0]]
-    for cell in rng.permutation(free)[: int(rng.integers(2, 6))]:
+    for cell in rng.permutation(free)[: int(rng.integers(*squares))]:
         scene[cell] = _SQUARES[int(rng.integers(len(_SQUARES)))]
     return scene.reshape(grid.GRID, grid.GRID), {"home": home, "kind": int(rng.integers(len(KINDS)))}
 

@@ -15,14 +15,15 @@ from chainofsteps.worlds import grid
 from chainofsteps.worlds.motion import FRAMES
 
 DIFFICULTY = "angle a frame in sixteenths of a turn"
-LEVELS = {"easy": (1,), "medium": (2,), "hard": (3, 4)}
+LEVELS = {"easy": (1,), "medium": (2, 3), "hard": (4, 5)}
 KINDS = ("disc-red", "disc-green", "disc-blue")
 PROMPT = "the disc turns round the hub by the same angle in every frame"
 ANSWERS = 1
 ONE_MOVER = True
 
 _SIDE = 5
-_HUBS = ("full-black", "full-yellow", "disc-black")
+# No disc: decoded a little off, it would be read as the mover.
+_HUBS = ("full-black", "full-yellow")
 _BEFORE = "small-black"
 _MOST_BLACK = 4
 

@@ -1,7 +1,8 @@
 """Tic-tac-toe: a yellow mark drops into the square that completes a line of discs.
 
 Stands for the paper's tic-tac-toe (C4, candidate moves). One player has discs, the other small squares; difficulty is
-the number of empty squares, the candidates. One square alone completes a line of discs: the posterior is a point.
+the number of empty squares, the candidates, and at last black cells beside the marks that mean nothing. One square
+alone completes a line of discs: the posterior is a point.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import numpy as np
 from chainofsteps.worlds import grid
 from chainofsteps.worlds.motion import column_down, enter
 
-DIFFICULTY = "empty squares"
-LEVELS = {"easy": (2, 3), "medium": (4, 5), "hard": (6,)}
+DIFFICULTY = "empty squares; 7: six, among black cells"
+LEVELS = {"easy": (2, 3), "medium": (4, 5, 6), "hard": (7,)}
 KINDS = ("disc-yellow",)
 PROMPT = "the yellow mark drops into the square that completes a line of three discs"
 ANSWERS = 1
@@ -29,6 +30,10 @@ _LINES = (
     (2, 4, 6),
 )
 _EMPTY, _DISC, _SMALL = range(3)
+_AMONG_BLACK = 7
+_BLACK = (1, 4)  # how many black cells: at least, and fewer than
+# In the squares, but in no column that a mark falls through.
+_BESIDE = [row * grid.GRID + col for row in (0, 1, 3, 4, 6, 7) for col in (0, 3, 6)]
 
 
 def winning_squares(board: np.ndarray) -> list[int]:
@@ -78,9 +83,13 @@ def draw(rng: np.random.Generator, difficulty: int) -> tuple[np.ndarray, dict]:
 
 def draw_with(rng: np.random.Generator, difficulty: int, winning: int) -> tuple[np.ndarray, dict]:
     """Scene and facts of a board with so many winning squares."""
-    board = draw_board(rng, difficulty, winning)
+    black = difficulty == _AMONG_BLACK
+    board = draw_board(rng, difficulty - black, winning)
     disc, small = (_COLOURS[int(colour)] for colour in rng.integers(len(_COLOURS), size=2))
-    return paint_board(board, f"disc-{disc}", f"small-{small}"), {}
+    scene = paint_board(board, f"disc-{disc}", f"small-{small}")
+    if black:
+        scene.flat[rng.permutation(_BESIDE)[: int(rng.integers(*_BLACK))]] = "full-black"
+    return scene, {}
 
 
 def _board(scene: np.ndarray) -> np.ndarray:

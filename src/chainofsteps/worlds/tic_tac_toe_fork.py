@@ -9,7 +9,7 @@ import numpy as np
 
 from chainofsteps.worlds import tic_tac_toe
 
-LEVELS = {"easy": (3,), "medium": (4,), "hard": (5,)}
+LEVELS = {"easy": (3,), "medium": (4, 5), "hard": (7,)}
 ANSWERS = 2
 
 

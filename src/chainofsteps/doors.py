@@ -108,6 +108,7 @@ def _check_training(path: str | Path, name: str, models: dict) -> None:
         for difficulty in given["difficulties"]:
             check_choice(path, f"{field}.families.{family}.difficulties", difficulty, worlds.difficulties(family))
     _check_start(path, name, models)
+    _check_widths(path, name, models)
     _check_shares(path, f"{field}.families", {family: given["share"] for family, given in families.items()})
     _check_shares(path, f"{field}.transformer.noise_levels", transformer["noise_levels"])
     every = transformer["checkpoint_every"]
@@ -115,6 +116,19 @@ def _check_training(path: str | Path, name: str, models: dict) -> None:
         raise Refused(
             path, f"{field}.transformer.evaluate_every", transformer["evaluate_every"], f"a multiple of {every}"
         )
+
+
+def _check_widths(path: str | Path, name: str, models: dict) -> None:
+    """The transformer takes what VAE and text encoder give."""
+    training = models[name]["training"]
+    architecture = training["transformer"]["architecture"]
+    vae = models[training.get("vae_of", name)]["training"]["vae"]["architecture"]
+    accepted = {"in_channels": vae.get("z_dim"), "out_channels": vae.get("z_dim")}
+    accepted["text_dim"] = training["text_encoder"]["d_model"]
+    for key, width in accepted.items():
+        if architecture.get(key) != width:
+            field = f"{name}.training.transformer.architecture.{key}"
+            raise Refused(path, field, architecture.get(key, "nothing"), f"{width}, the width it is given")
 
 
 def _check_start(path: str | Path, name: str, models: dict) -> None:

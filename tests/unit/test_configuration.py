@@ -369,6 +369,21 @@ def test_a_model_without_a_revision_may_be_trained_but_not_used(models, written)
         doors.check_weights(path, "mini")
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "refused"),
+    [
+        ("vae.architecture.z_dim", 4, "in_channels: given 8; accepted: 4, "),
+        ("transformer.architecture.out_channels", 16, "out_channels: given 16; accepted: 8, "),
+        ("text_encoder.d_model", 128, "text_dim: given 64; accepted: 128, "),
+    ],
+)
+def test_the_parts_of_a_trained_model_fit_together(models, written, field, value, refused):
+    path = written(with_field(models, f"mini.training.{field}", value))
+    with pytest.raises(Refused) as caught:
+        doors.check_models(path, "mini", WHERE)
+    assert line_of(caught).startswith(f"{path}: mini.training.transformer.architecture.{refused}")
+
+
 def with_shared_vae(models):
     other = copy.deepcopy(models["mini"])
     del other["training"]["vae"]

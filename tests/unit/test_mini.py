@@ -65,15 +65,12 @@ def test_it_is_a_ti2v_pipeline_with_eight_free_latent_frames(pipe):
 
 @pytest.mark.parametrize("model", SHIPPED.values(), ids=SHIPPED)
 def test_states_are_read_right_after_the_vae(model):
-    """At least 99 % of frames; a frame is right when the one right of all cells and kinds is read.
-
-    Known: discs on the grey ring of rotation are decoded too pale in 1 to 2 % of frames.
-    """
+    """At least 99 % of frames, by the one right of all cells and kinds; and of videos, by their score."""
     vae = load(model).vae
     assert vae.dtype == torch.float32
     shares = {family: read_after_round_trip(vae, pilot_cases(family, 30)) for family in model["training"]["families"]}
-    assert shares.pop("rotation") >= 0.97
-    assert min(shares.values()) >= 0.99, shares
+    assert min(frames for frames, _ in shares.values()) >= 0.99, shares
+    assert np.mean([videos for _, videos in shares.values()]) >= 0.99, shares
 
 
 def test_the_vae_is_frame_wise(pipe):
@@ -180,5 +177,6 @@ def test_no_pickle_is_shipped(model):
         ".safetensors",
         ".json",
         ".md",
+        ".csv",
         "",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import multiprocessing
 import time
@@ -17,8 +18,9 @@ from safetensors.torch import load_file, save_file
 from chainofsteps import seeds
 from chainofsteps.models import train_reasoner as training
 from chainofsteps.models.encode import encode_videos
+from chainofsteps.models.frame_wise import is_frame_wise
 from chainofsteps.models.mini import build_transformer, build_vae, normalise
-from chainofsteps.models.train_vae import check_round_trip, random_frames, train_vae, training_case
+from chainofsteps.models.train_vae import check_round_trip, random_frames, train_decoder, train_vae, training_case
 from chainofsteps.refusal import Refused
 
 ARCHITECTURE = {
@@ -224,6 +226,29 @@ def test_vae_training_sets_the_statistics_of_its_latents():
         latents = normalise(vae.encode(frames).latent_dist.mean, vae)
     assert latents.std() == pytest.approx(1, abs=0.4)
     assert log[0]["step"] == 0 and set(log[0]) == {"step", "loss", "psnr"}
+
+
+def test_the_decoder_is_trained_on_and_the_latents_keep_their_meaning():
+    vae = build_vae(VAE, seed=1).eval()
+    state, config = copy.deepcopy(vae.state_dict()), dict(vae.config)
+    settings = {
+        "scenes": 6, "batch": 4, "steps": 40, "learning_rate": 1e-3, "latent_noise": 0.02, "latent_penalty": 1e-3,
+        "decoder": {"steps": 41, "learning_rate": 1e-3, "planned": 0.5},
+    }  # fmt: skip
+    log = train_decoder(vae, settings, ("maze", "rotation"), seed=2)
+    assert [row["step"] for row in log] == [40, 60, 80] and log[-1]["loss"] < log[0]["loss"]
+    moved = {name.split(".")[0] for name, tensor in vae.state_dict().items() if not torch.equal(tensor, state[name])}
+    assert moved == {"post_quant_conv", "decoder"}
+    assert dict(vae.config) == config and is_frame_wise(vae)
+
+
+def test_the_given_share_of_random_frames_is_ground_truth():
+    cases = [training_case("rotation", i, (1, 4)) for i in range(4)]
+    truth = {frame.tobytes() for case in cases for frame in case.video}
+    for planned, least, most in ((1.0, 1.0, 1.0), (0.5, 0.35, 0.75)):  # four standard errors, and chance hits
+        frames = random_frames(cases, np.random.default_rng(0), 200, planned)
+        drawn = np.rint((frames + 1) * 127.5).astype(np.uint8)
+        assert least <= np.mean([frame.tobytes() in truth for frame in drawn]) <= most
 
 
 def test_a_vae_that_loses_states_is_refused():

@@ -45,14 +45,16 @@ def success_by_level(tables: dict[str, pd.DataFrame], orders: dict[str, list[str
                 # A run of one step is a point.
                 marker="o",
                 markersize=3,
+                markeredgewidth=0,
                 errorbar=None,
                 legend=family == blocks[name][-1],
                 ax=axis,
             )
-            axis.set(title=label(family), ylim=(-0.04, 1.04), xlabel="", ylabel="")
-        axes.flat[len(blocks[name]) - 1].legend(
-            frameon=False, fontsize="x-small", loc="upper left", bbox_to_anchor=(1.02, 1.05)
-        )
+            axis.set(title=label(family), xlim=(0, 1.04), ylim=(-0.04, 1.04), xlabel="", ylabel="")
+        # Of the block, not of a panel: a panel makes room for its own legend at its neighbours' cost.
+        handles, labels = axis.get_legend_handles_labels()
+        axis.get_legend().remove()
+        part.legend(handles, labels, frameon=False, fontsize="x-small", loc="outside right upper")
         part.supylabel("share solved", fontsize="small")
         part.suptitle(label(name), fontsize="medium")
         sns.despine(part)

@@ -1,7 +1,7 @@
 """Bins: item after item is lifted from the queue and put into the bin of its colour.
 
 Stands for the paper's sorting of objects (C7, perception before action). An item is lifted in one frame and put down in
-the next; difficulty is the number of items. The posterior is a point.
+the next; difficulty is the number of items, and at last black cells that mean nothing. The posterior is a point.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import numpy as np
 from chainofsteps.worlds import grid
 from chainofsteps.worlds.motion import FRAMES
 
-DIFFICULTY = "number of items"
-LEVELS = {"easy": (1,), "medium": (2, 3), "hard": (4,)}
+DIFFICULTY = "number of items; 5: four, among black cells"
+LEVELS = {"easy": (1,), "medium": (2, 3), "hard": (4, 5)}
 # Three, so that any mixture of items is the mixture of one set of masses: colour has three channels.
 _COLOURS = ("red", "green", "blue")
 KINDS = tuple(f"disc-{colour}" for colour in _COLOURS)
@@ -21,6 +21,8 @@ ANSWERS = 1
 ONE_MOVER = False
 
 _QUEUE_COL = 0
+_AMONG_BLACK = 5
+_BLACK = (1, 4)  # how many black cells: at least, and fewer than
 
 
 def draw(rng: np.random.Generator, difficulty: int) -> tuple[np.ndarray, dict]:
@@ -31,11 +33,16 @@ def draw(rng: np.random.Generator, difficulty: int) -> tuple[np.ndarray, dict]:
     bins = [int(row) * grid.GRID + col for row in rows]
     for kind, cell in enumerate(bins):
         scene.flat[cell], scene.flat[cell + 1] = "full-grey", f"full-{_COLOURS[kind]}"
-    items = [int(kind) for kind in rng.integers(len(_COLOURS), size=difficulty)]
-    top = int(rng.integers(grid.GRID - difficulty + 1))
-    queue = [(top + i) * grid.GRID + _QUEUE_COL for i in range(difficulty)]
+    black = difficulty == _AMONG_BLACK
+    count = difficulty - black
+    items = [int(kind) for kind in rng.integers(len(_COLOURS), size=count)]
+    top = int(rng.integers(grid.GRID - count + 1))
+    queue = [(top + i) * grid.GRID + _QUEUE_COL for i in range(count)]
     for kind, cell in zip(items, queue, strict=True):
         scene.flat[cell] = f"small-{_COLOURS[kind]}"
+    if black:
+        free = np.flatnonzero((scene == grid.FLOOR) & (np.arange(grid.GRID) != _QUEUE_COL))
+        scene.flat[rng.permutation(free)[: int(rng.integers(*_BLACK))]] = "full-black"
     return scene, {"items": items, "queue": queue, "bins": bins}
 
 

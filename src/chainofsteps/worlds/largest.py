@@ -2,7 +2,7 @@
 
 Stands for the paper's largest sector (C4, candidates). Bars of different lengths hang at different heights, so that
 their ends do not tell their lengths; difficulty is how little the longest exceeds the next, and at last how many bars
-there are. One bar alone is the longest: the posterior is a point.
+there are that it exceeds by one. One bar alone is the longest: the posterior is a point.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from chainofsteps.worlds import grid
 from chainofsteps.worlds.motion import hold
 
-DIFFICULTY = "4 less the margin, in cells, of the longest bar over the next; 4: margin 1, more bars"
+DIFFICULTY = "4 less the margin, in cells, of the longest bar over the next; 4: margin 1 over each of more bars"
 LEVELS = {"easy": (1,), "medium": (2, 3), "hard": (4,)}
 KINDS = ("disc-yellow",)
 PROMPT = "the yellow mark goes along the top to the longest bar"
@@ -33,11 +33,13 @@ def draw(rng: np.random.Generator, difficulty: int) -> tuple[np.ndarray, dict]:
 
 def draw_with(rng: np.random.Generator, difficulty: int, longest: int) -> tuple[np.ndarray, dict]:
     """Scene and facts with so many bars of the greatest length."""
-    margin, (fewest, most) = (1, _MORE_BARS) if difficulty == _WITH_MORE_BARS else (4 - difficulty, _BARS)
+    more = difficulty == _WITH_MORE_BARS
+    margin, (fewest, most) = (1, _MORE_BARS) if more else (4 - difficulty, _BARS)
     bars = int(rng.integers(fewest, most + 1))
     greatest = int(rng.integers(margin + 1, _HEIGHT + 1))
     lengths = [greatest] * longest + [greatest - margin]
-    lengths += [int(rng.integers(1, greatest - margin + 1)) for _ in range(bars - len(lengths))]
+    shortest = greatest - margin if more else 1
+    lengths += [int(rng.integers(shortest, greatest - margin + 1)) for _ in range(bars - len(lengths))]
     scene = np.full((grid.GRID, grid.GRID), grid.FLOOR, dtype="<U12")
     colour = f"full-{_COLOURS[int(rng.integers(len(_COLOURS)))]}"
     for col, length in zip(rng.permutation(grid.GRID)[:bars], rng.permutation(lengths), strict=True):

@@ -78,17 +78,19 @@ def paint_board(board: np.ndarray, disc: str, small: str) -> np.ndarray:
 
 
 def draw(rng: np.random.Generator, difficulty: int) -> tuple[np.ndarray, dict]:
-    return draw_with(rng, difficulty, ANSWERS)
+    return draw_with(rng, difficulty, ANSWERS, _BLACK)
 
 
-def draw_with(rng: np.random.Generator, difficulty: int, winning: int) -> tuple[np.ndarray, dict]:
-    """Scene and facts of a board with so many winning squares."""
+def draw_with(
+    rng: np.random.Generator, difficulty: int, winning: int, black_cells: tuple[int, int]
+) -> tuple[np.ndarray, dict]:
+    """Scene and facts of a board with so many winning squares; ``black_cells`` as `_BLACK`."""
     black = difficulty == _AMONG_BLACK
     board = draw_board(rng, difficulty - black, winning)
     disc, small = (_COLOURS[int(colour)] for colour in rng.integers(len(_COLOURS), size=2))
     scene = paint_board(board, f"disc-{disc}", f"small-{small}")
     if black:
-        scene.flat[rng.permutation(_BESIDE)[: int(rng.integers(*_BLACK))]] = "full-black"
+        scene.flat[rng.permutation(_BESIDE)[: int(rng.integers(*black_cells))]] = "full-black"
     return scene, {}
 
 

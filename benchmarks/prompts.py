@@ -7,10 +7,11 @@ Writes benchmarks/prompts.csv; pilot cases, joint order, 20 steps.
 own        own prompt, at guidance 1 to 4 against the empty prompt
 another    the next family's prompt, at guidance 1
 none       the empty prompt
-neutral    the next family's prompt against the own one on an empty floor, a first frame that tells of no family
+neutral    the next family's prompt against the own one on first frames that tell of no family: a disc on an empty floor
 
 ``changed`` is the share of videos that differ, by more than a quarter of the pixel range in the mean of some cell and
-frame, from the one of the same noise under the own prompt at guidance 1. On the empty floor nothing can be solved.
+frame, from the one of the same noise under the own prompt at guidance 1. On neutral frames there is nothing to
+be solved.
 """
 
 import sys
@@ -41,6 +42,12 @@ def changed(videos: np.ndarray, base: np.ndarray) -> float:
     return float((np.abs(cells) > 0.25).any((1, 2, 3, 4)).mean())
 
 
+def lone_discs(count: int) -> np.ndarray:
+    """Pictures of a red disc on an empty floor, uint8 (count, 32, 32, 3)."""
+    floor = np.full((grid.GRID, grid.GRID), grid.FLOOR)
+    return grid.render(floor, ("disc-red",), np.random.default_rng(0).integers(grid.CELLS, size=count))
+
+
 def main(name: str = "mini", count: str = "64") -> None:
     """Measure and write the table."""
     model = load_yaml("config/models.yaml")[name]
@@ -64,9 +71,10 @@ def main(name: str = "mini", count: str = "64") -> None:
             success = {"success": solved.mean(), "ci_low": low, "ci_high": high}
             row = {"family": family, "prompt": prompt, "guidance_scale": scale, "n": len(solved), **success}
             rows.append(row | {"changed": changed(shown, videos["own", 1.0])})
-        floor = cases.assign(first_frame=xr.full_like(cases["first_frame"], 255))
-        neutral = {"family": family, "prompt": "neutral", "guidance_scale": 1.0, "n": cases.sizes["case"]}
-        rows.append(neutral | {"changed": changed(sampled(floor, other), sampled(floor, own))})
+        frames = lone_discs(cases.sizes["case"])
+        lone = cases.assign(first_frame=(cases["first_frame"].dims, frames))
+        neutral = {"family": family, "prompt": "neutral", "guidance_scale": 1.0, "n": len(frames)}
+        rows.append(neutral | {"changed": changed(sampled(lone, other), sampled(lone, own))})
         print(pd.DataFrame(rows[-7:]).to_string(), flush=True)
     pd.DataFrame(rows).to_csv(Path(__file__).with_suffix(".csv"), index=False, float_format="%.3f")
 

@@ -190,7 +190,7 @@ def train_reasoner(
         for optimiser in optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = group["full_rate"] * share
-        # The CPU's flash backward is slower than the plain formula at this size (docs/mini.md).
+        # The CPU's flash backward is slower than the plain formula at this size.
         with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
             loss = clean_estimate_loss(network, clean, words, sigma, noise)
         transformer.zero_grad(set_to_none=True)

@@ -145,7 +145,7 @@ def test_it_solves_new_cases_in_joint_order(family):
     assert solved(MODEL, family, "joint", 8) >= 0.6
 
 
-@pytest.mark.parametrize("family", ["maze", "largest_tie"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_it_solves_new_cases_frame_by_frame(family):
     assert solved(MODEL, family, "frame_by_frame", 4) >= 0.5
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import xarray as xr
 import yaml
 
 from chainofsteps import datasets
+from chainofsteps.models.check import check_folder
 
 QUICK = ("--configfile", "config/quick.yaml")
 RESULTS = "results/quick"
@@ -159,18 +161,46 @@ def test_a_new_family_is_one_module_and_one_entry(finished, tmp_path):
 
 
 def test_a_training_starts_from_what_is_shipped(finished):
-    """The VAE and the videos are another model's to make; the first weights stand in its shipped folder."""
+    """First weights and VAE are those of the other model's shipped folder: they fit, and no VAE is trained."""
     planned = finished.snakemake("-n", "train", "--config", "model=mini_one_pass")
     assert planned.returncode == 0, planned.stderr
     counts = dict(re.findall(r"^([a-z_]+) +(\d+)$", planned.stdout + planned.stderr, flags=re.MULTILINE))
     assert counts == {
-        "train_vae": "1",
         "encode_training_set": "11",
         "train_reasoner": "1",
         "plot_training": "1",
         "train": "1",
-        "total": "15",
+        "total": "14",
     }
+
+
+def test_a_model_is_trained_on_the_shipped_vae(make_clone):
+    """From entry to a folder that can be used: the rules of training, with next to nothing to do."""
+    clone = make_clone("trained")
+    path = clone.folder / "config/models.yaml"
+    models = yaml.safe_load(path.read_text())
+    family = models["mini"]["training"]["families"]["largest_tie"]
+    family["cases"] = 12
+    tiny = copy.deepcopy(models["mini_shallow"])
+    tiny |= {"path": "resources/models/tiny", "orders": {"joint": {"order": "joint", "steps": 1}}}
+    tiny.pop("revision", None)
+    tiny["training"]["families"] = {"largest_tie": family | {"share": 1.0}}
+    tiny["training"]["transformer"]["architecture"]["num_layers"] = 1
+    tiny["training"]["transformer"] |= {
+        "steps": 2, "batch": 2, "warmup": 1, "checkpoint_every": 1, "evaluate_every": 1, "evaluate_cases": 2,
+        "compile": False,
+    }  # fmt: skip
+    path.write_text(yaml.safe_dump(models | {"tiny": tiny}, sort_keys=False))
+    done = clone.snakemake("--cores", "2", "train", "--config", "model=tiny")
+    assert done.returncode == 0, done.stderr
+    trained = clone.folder / "results/training/tiny"
+    assert list(pd.read_csv(trained / "log.csv")) == ["step", "samples", "loss", "largest_tie_joint"]
+    assert (trained / "training.png").stat().st_size > 10_000
+    check_folder(trained / "pipeline")
+    weights = "vae/diffusion_pytorch_model.safetensors"
+    shipped = (clone.folder / "resources/models/mini" / weights).read_bytes()
+    assert (trained / "pipeline" / weights).read_bytes() == shipped
+    assert not (clone.folder / "results/training/mini/vae").exists()
 
 
 def test_a_broken_dataset_is_refused_in_one_line(finished):

@@ -272,3 +272,5 @@ def test_more_cases_than_the_world_holds_are_refused(monkeypatch):
     monkeypatch.setattr("chainofsteps.readout.cases._MAX_DRAWS_A_CASE", 2)
     with pytest.raises(Refused, match=r"pattern: cases.count: given 150; accepted: at most \d+"):
         case_dataset("pattern", "pilot", 0, 150)
+    with pytest.raises(Refused, match=r"pattern: success.count: given 150; accepted: at most \d+"):
+        case_dataset("pattern", "pilot", 0, 150, "easy", field="success.count")

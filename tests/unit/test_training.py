@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from chainofsteps import seeds
 from chainofsteps.models import train_reasoner as training
-from chainofsteps.models.encode import encode_videos
+from chainofsteps.models.encode import encode_videos, load_vae
 from chainofsteps.models.frame_wise import is_frame_wise
 from chainofsteps.models.mini import build_transformer, build_vae, normalise
 from chainofsteps.models.train_vae import check_round_trip, random_frames, train_decoder, train_vae, training_case
@@ -212,6 +212,16 @@ def test_equal_frames_are_encoded_once_and_alike():
     with torch.no_grad():
         whole = normalise(vae.encode(pixels).latent_dist.mode(), vae)
     torch.testing.assert_close(latents[1].float(), whole[0], rtol=0, atol=5e-3)
+
+
+def test_a_vae_is_loaded_in_single_precision(tmp_path):
+    """Shipped ones are stored in half precision; what is encoded must not depend on it."""
+    vae = build_vae(VAE, seed=1).eval().half()
+    vae.save_pretrained(tmp_path)
+    loaded = load_vae(tmp_path)
+    assert {weight.dtype for weight in loaded.parameters()} == {torch.float32} and not loaded.training
+    stored = vae.float().state_dict()
+    assert all(torch.equal(tensor, stored[name]) for name, tensor in loaded.state_dict().items())
 
 
 def test_vae_training_sets_the_statistics_of_its_latents():

@@ -40,6 +40,7 @@ wildcard_constraints:
     family="|".join(worlds.families()),
     experiment="|".join(EXPERIMENTS),
     model="|".join(map(re.escape, MODELS)),
+    vae="shipped|trained",
 
 
 def get_modules(source, *families):
@@ -91,9 +92,18 @@ def get_training_of(*keys):
     return lambda wildcards: {key: get_training(wildcards)[key] for key in keys}
 
 
-def get_vae_owner(wildcards):
-    """The model whose VAE, and videos encoded by it, a model is trained on."""
-    return get_training(wildcards).get("vae_of", wildcards.model)
+def choose_vae(wildcards):
+    """Whose VAE, and videos encoded by it, a model is trained on: another's as it is shipped, else as it is trained here."""
+    owner = get_training(wildcards).get("vae_of", wildcards.model)
+    shipped = owner != wildcards.model and "revision" in MODELS[owner]
+    return {"model": owner, "vae": "shipped" if shipped else "trained"}
+
+
+def get_vae(model, vae):
+    """Files of a model's VAE, as `choose_vae` names it."""
+    if vae == "shipped":
+        return [name for name in get_shipped(model) if Path(name).parent.name == "vae"]
+    return expand(rules.train_vae.output.vae, model=model)
 
 
 def get_start(wildcards):

@@ -49,12 +49,12 @@ rule train_vae:
 
 rule encode_training_set:
     input:
-        vae=rules.train_vae.output.vae,
+        vae=lambda wildcards: get_vae(wildcards.model, wildcards.vae),
         modules=lambda wildcards: get_modules("workflow/scripts/encode_training_set.py", wildcards.family),
     output:
-        TRAINING / "latents" / "{family}.safetensors",
+        TRAINING / "latents" / "{vae}" / "{family}.safetensors",
     log:
-        LOGS / "training" / "{model}" / "encode_{family}.log",
+        LOGS / "training" / "{model}" / "encode_{vae}_{family}.log",
     conda:
         "../../environment.yml"
     threads: 2
@@ -65,18 +65,18 @@ rule encode_training_set:
             key: get_training(wildcards)["families"][wildcards.family][key] for key in ("cases", "difficulties")
         },
     message:
-        "Encode {wildcards.family} training videos for {wildcards.model}"
+        "Encode {wildcards.family} training videos by the {wildcards.vae} VAE of {wildcards.model}"
     script:
         "../scripts/encode_training_set.py"
 
 
 rule train_reasoner:
     input:
-        vae=lambda wildcards: expand(rules.train_vae.output.vae, model=get_vae_owner(wildcards)),
+        vae=lambda wildcards: get_vae(**choose_vae(wildcards)),
         latents=lambda wildcards: expand(
             rules.encode_training_set.output,
-            model=get_vae_owner(wildcards),
             family=get_training(wildcards)["families"],
+            **choose_vae(wildcards),
         ),
         start=get_start,
         modules=lambda wildcards: get_modules(
@@ -105,7 +105,8 @@ rule train_reasoner:
 
 rule plot_training:
     input:
-        vae_log=lambda wildcards: expand(rules.train_vae.output.log, model=get_vae_owner(wildcards)),
+        # Where the VAE is another's, its curve stands in the other's figure.
+        vae_log=lambda wildcards: rules.train_vae.output.log if "vae" in get_training(wildcards) else [],
         log=rules.train_reasoner.output.log,
         modules=get_modules("workflow/scripts/plot_training.py"),
     output:

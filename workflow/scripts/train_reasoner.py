@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from diffusers import AutoencoderKLWan
 from safetensors.torch import load_file
 
 from chainofsteps import worlds
 from chainofsteps.models import mini
 from chainofsteps.models.check import write_manifest
+from chainofsteps.models.encode import load_vae
 from chainofsteps.models.load import load_pipeline
 from chainofsteps.models.train_reasoner import train_reasoner
 from chainofsteps.readout.cases import case_dataset
@@ -28,7 +28,7 @@ with at_the_door(snakemake.log[0]):
     prompts = {family: worlds.family(family).PROMPT for family in families} | {"": ""}
     tokenizer = mini.build_tokenizer(list(prompts.values()), model["max_sequence_length"])
     parts = {
-        "vae": AutoencoderKLWan.from_pretrained(snakemake.params.vae, local_files_only=True).eval(),
+        "vae": load_vae(snakemake.params.vae),
         "tokenizer": tokenizer,
         "text_encoder": mini.build_text_encoder(training["text_encoder"], len(tokenizer), seed),
         "shift": settings["shift"],
@@ -43,7 +43,10 @@ with at_the_door(snakemake.log[0]):
         )[0][0].detach()
         for family, prompt in prompts.items()
     }
-    held_out = {family: case_dataset(family, "pilot", 0, settings["evaluate_cases"]) for family in families}
+    held_out = {
+        family: case_dataset(family, "pilot", 0, settings["evaluate_cases"], field="transformer.evaluate_cases")
+        for family in families
+    }
 
     def evaluate(averaged):
         """Held-out success by family and order, on pilot cases."""

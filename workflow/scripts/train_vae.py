@@ -14,7 +14,7 @@ with at_the_door(snakemake.log[0]):
     training = snakemake.params.training
     vae, log = train_vae(training["vae"], training["families"], training["seed"])
     log += train_decoder(vae, training["vae"], tuple(training["families"]), training["seed"])
-    held_out = {family: case_dataset(family, "pilot", 0, HELD_OUT) for family in training["families"]}
+    held_out = {family: case_dataset(family, "pilot", 0, HELD_OUT, field="HELD_OUT") for family in training["families"]}
     shares = {
         family: read_after_round_trip(vae, [case_of(cases, case_id) for case_id in cases["case"].values])[0]
         for family, cases in held_out.items()

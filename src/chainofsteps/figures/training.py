@@ -13,15 +13,15 @@ from matplotlib.ticker import EngFormatter
 from chainofsteps.figures.style import COLUMN_INCHES, caption, label, use_style
 
 
-def training_curves(vae_log: pd.DataFrame, log: pd.DataFrame, held_out: int, orders: Sequence[str]) -> Figure:
-    """Reconstruction of the VAE, loss of the reasoner, and held-out success by family, one map an order.
+def training_curves(log: pd.DataFrame, vae_log: pd.DataFrame | None, held_out: int, orders: Sequence[str]) -> Figure:
+    """Loss of the reasoner, reconstruction of its VAE, and held-out success by family, one map an order.
 
     Parameters
     ----------
-    vae_log : DataFrame
-        ``step``, ``loss``, ``psnr`` (dB).
     log : DataFrame
         ``samples``, ``loss`` and a column ``<family>_<order>`` for each held-out success, empty where not evaluated.
+    vae_log : DataFrame, optional
+        ``step``, ``loss``, ``psnr`` (dB); none where the VAE is another model's.
     held_out : int
         Cases behind each success.
     orders : sequence of str
@@ -30,12 +30,13 @@ def training_curves(vae_log: pd.DataFrame, log: pd.DataFrame, held_out: int, ord
     use_style()
     figure = plt.figure(figsize=(COLUMN_INCHES, 5.6))
     curves, maps = figure.subfigures(2, 1, height_ratios=[1, 1.5])
-    axes = curves.subplots(1, 2)
-    sns.lineplot(vae_log, x="step", y="psnr", ax=axes[0])
-    axes[0].set(title="VAE", xlabel="training step", ylabel="PSNR of a batch (dB)")
-    sns.lineplot(log, x="samples", y="loss", ax=axes[1])
-    axes[1].set(title="reasoner", ylabel="loss", yscale="log")
-    axes[1].xaxis.set_major_formatter(EngFormatter())
+    axes = curves.subplots(1, 1 if vae_log is None else 2, squeeze=False)[0]
+    sns.lineplot(log, x="samples", y="loss", ax=axes[-1])
+    axes[-1].set(title="reasoner", ylabel="loss", yscale="log")
+    axes[-1].xaxis.set_major_formatter(EngFormatter())
+    if vae_log is not None:
+        sns.lineplot(vae_log, x="step", y="psnr", ax=axes[0])
+        axes[0].set(title="VAE", xlabel="training step", ylabel="PSNR of a batch (dB)")
     sns.despine(curves)
     panels = maps.subplots(1, len(orders), sharey=True, squeeze=False)[0]
     for order, axis in zip(orders, panels, strict=True):

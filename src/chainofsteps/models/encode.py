@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
@@ -12,6 +14,14 @@ from chainofsteps.models.frame_wise import frame_wise
 from chainofsteps.models.mini import normalise
 
 _ENCODE_BATCH = 64
+
+
+def load_vae(folder: str | Path) -> AutoencoderKLWan:
+    """A VAE from its folder's safetensors: float32 (shipped ones are stored in half precision), in evaluation mode."""
+    vae = AutoencoderKLWan.from_pretrained(
+        str(folder), torch_dtype=torch.float32, use_safetensors=True, local_files_only=True
+    )
+    return vae.eval()
 
 
 @torch.no_grad()

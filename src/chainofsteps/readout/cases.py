@@ -13,7 +13,9 @@ from chainofsteps.refusal import Refused
 _MAX_DRAWS_A_CASE = 20
 
 
-def case_dataset(family: str, purpose: str, first: int, count: int, level: str | None = None) -> xr.Dataset:
+def case_dataset(
+    family: str, purpose: str, first: int, count: int, level: str | None = None, field: str = "cases.count"
+) -> xr.Dataset:
     """Draw cases of a family, no picture twice; difficulties take turns.
 
     Parameters
@@ -25,6 +27,8 @@ def case_dataset(family: str, purpose: str, first: int, count: int, level: str |
         The first ``count`` cases that differ, from index ``first`` of the purpose's block of seeds on.
     level : str, optional
         Difficulties of this level only.
+    field : str
+        Setting that ``count`` comes from, for a refusal to name.
 
     Returns
     -------
@@ -47,7 +51,7 @@ def case_dataset(family: str, purpose: str, first: int, count: int, level: str |
         if len(cases) == count:
             break
         if index - first > _MAX_DRAWS_A_CASE * count:
-            raise Refused(family, "cases.count", count, f"at most {len(cases)}, the world holds no more in this block")
+            raise Refused(family, field, count, f"at most {len(cases)}, the world holds no more in this block")
     drawn = [family, purpose, first, count] if level is None else [family, purpose, first, count, level]
     return xr.Dataset(
         {

@@ -90,7 +90,7 @@ def measure_success(
     """
     parts = []
     for level in worlds.family(family).LEVELS:
-        cases = case_dataset(family, "pilot", settings["first"], settings["count"], level)
+        cases = case_dataset(family, "pilot", settings["first"], settings["count"], level, field="success.count")
         followed = cases.isel(case=slice(None, settings["followed"]))
         rest = cases.isel(case=slice(settings["followed"], None))
         for name, order in orders.items():

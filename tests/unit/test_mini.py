@@ -14,7 +14,7 @@ from chainofsteps import seeds, worlds
 from chainofsteps.models.check import check_fit, check_folder, read_manifest
 from chainofsteps.models.frame_wise import frame_wise, is_frame_wise
 from chainofsteps.models.load import load_pipeline, pipeline_form
-from chainofsteps.models.mini import build_tokenizer, build_vae
+from chainofsteps.models.mini import build_text_encoder, build_tokenizer, build_vae, choose_text_encoder
 from chainofsteps.models.train_vae import read_after_round_trip
 from chainofsteps.readout.cases import case_dataset
 from chainofsteps.readout.success import video_scores
@@ -164,6 +164,14 @@ def test_the_tokenizer_knows_every_prompt(pipe):
         assert len(tokens) <= MODEL["max_sequence_length"]
     built = build_tokenizer([worlds.family(family).PROMPT for family in FAMILIES], MODEL["max_sequence_length"])
     assert built.get_vocab() == pipe.tokenizer.get_vocab()
+
+
+def test_a_training_that_goes_on_keeps_the_codes_of_the_prompts(pipe):
+    """Where the words are the same; a new text encoder where they are not, for it has a row a word."""
+    for families, kept in ((FAMILIES, True), (FAMILIES[:-1], False)):
+        tokenizer = build_tokenizer([worlds.family(name).PROMPT for name in families], MODEL["max_sequence_length"])
+        new = build_text_encoder(MODEL["training"]["text_encoder"], len(tokenizer), seed=1)
+        assert choose_text_encoder(pipe, tokenizer, new) is (pipe.text_encoder if kept else new)
 
 
 def test_without_steps_one_right_answer_is_found_and_of_two_none_is_chosen():

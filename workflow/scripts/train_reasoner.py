@@ -27,15 +27,18 @@ with at_the_door(snakemake.log[0]):
 
     prompts = {family: worlds.family(family).PROMPT for family in families} | {"": ""}
     tokenizer = mini.build_tokenizer(list(prompts.values()), model["max_sequence_length"])
+    text_encoder = mini.build_text_encoder(training["text_encoder"], len(tokenizer), seed)
+    transformer = mini.build_transformer(settings["architecture"], seed)
+    for manifest in snakemake.input.start:
+        start = load_pipeline(Path(manifest).parent)
+        transformer.load_state_dict(start.transformer.state_dict())
+        text_encoder = mini.choose_text_encoder(start, tokenizer, text_encoder)
     parts = {
         "vae": load_vae(snakemake.params.vae),
         "tokenizer": tokenizer,
-        "text_encoder": mini.build_text_encoder(training["text_encoder"], len(tokenizer), seed),
+        "text_encoder": text_encoder,
         "shift": settings["shift"],
     }
-    transformer = mini.build_transformer(settings["architecture"], seed)
-    for manifest in snakemake.input.start:
-        transformer.load_state_dict(load_pipeline(Path(manifest).parent).transformer.state_dict())
     pipe = mini.build_pipeline(transformer=transformer, **parts)
     text = {
         family: pipe.encode_prompt(

@@ -59,6 +59,16 @@ def build_text_encoder(architecture: dict, vocabulary: int, seed: int) -> UMT5En
     return UMT5EncoderModel(UMT5Config(vocab_size=vocabulary, **architecture)).eval()
 
 
+def choose_text_encoder(
+    start: WanImageToVideoPipeline, tokenizer: PreTrainedTokenizerFast, new: UMT5EncoderModel
+) -> UMT5EncoderModel:
+    """The text encoder for a transformer taken over from ``start``, which knows prompts by its embeddings alone.
+
+    That of ``start`` where the tokenizers hold the same words, else the new one, whose prompts are to be learned anew.
+    """
+    return start.text_encoder if start.tokenizer.get_vocab() == tokenizer.get_vocab() else new
+
+
 def build_pipeline(
     vae: AutoencoderKLWan,
     transformer: WanTransformer3DModel,

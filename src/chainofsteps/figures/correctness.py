@@ -28,7 +28,9 @@ def correctness_map(by_experiment: dict[str, xr.Dataset]) -> Figure:
         1, len(by_experiment), figsize=(COLUMN_INCHES, 3.2), squeeze=False, gridspec_kw={"wspace": 0.1}
     )
     for axis, (experiment, features) in zip(axes[0], by_experiment.items(), strict=True):
-        share = features["frame_correct"].mean(("case", "seed")).transpose("frame", "step").to_pandas()
+        share = features["frame_correct"].where(features["plan"] >= 0).mean(("case", "seed"))
+        share = share.transpose("frame", "step").to_pandas()
+        axis.set_facecolor("0.9")
         sns.heatmap(
             share,
             vmin=0,
@@ -44,7 +46,7 @@ def correctness_map(by_experiment: dict[str, xr.Dataset]) -> Figure:
         axis.tick_params(axis="both", rotation=0)
     first = next(iter(by_experiment.values()))
     figure.suptitle(f"{first.attrs['family']}: where the clean estimate holds the right state")
-    return caption(figure, f"{counts(first)}; frame 0 is given")
+    return caption(figure, f"{counts(first)}; frame 0 is given; grey: still the initial noise")
 
 
 def success_by_step(by_family: dict[str, dict[str, xr.Dataset]]) -> Figure:

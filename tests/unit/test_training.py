@@ -20,6 +20,7 @@ from chainofsteps.models import train_reasoner as training
 from chainofsteps.models.encode import encode_videos, load_vae
 from chainofsteps.models.frame_wise import is_frame_wise
 from chainofsteps.models.mini import build_transformer, build_vae, normalise
+from chainofsteps.models.muon import StackedMuon
 from chainofsteps.models.train_vae import check_round_trip, random_frames, train_decoder, train_vae, training_case
 from chainofsteps.refusal import Refused
 
@@ -201,6 +202,35 @@ def test_the_schedule_warms_up_and_decays():
     assert rates[0] == pytest.approx(0.1) and rates[10] == pytest.approx(1.0)
     assert rates[-1] == pytest.approx(0.05, abs=0.01)
     assert all(a >= b for a, b in pairwise(rates[10:]))
+
+
+def test_stacked_muon_takes_the_steps_of_torchs_own():
+    """Wide, tall and square matrices; half precision inside leaves about three digits of a step."""
+    generator = torch.Generator().manual_seed(3)
+    shapes = [(16, 16), (16, 16), (16, 64), (64, 16), (64, 16), (16, 64)]
+    start = [torch.randn(shape, generator=generator) for shape in shapes]
+    ours, theirs = ([torch.nn.Parameter(weight.clone()) for weight in start] for _ in range(2))
+    optimisers = (
+        StackedMuon(ours, lr=0.02, weight_decay=0.1),
+        torch.optim.Muon(theirs, lr=0.02, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
+    )
+    for _ in range(3):
+        for pair in zip(ours, theirs, strict=True):
+            gradient = torch.randn(pair[0].shape, generator=generator)
+            for weight in pair:
+                weight.grad = gradient.clone()
+        for optimiser in optimisers:
+            optimiser.step()
+    for one, other, first in zip(ours, theirs, start, strict=True):
+        step = (other - first).norm()
+        assert (one - other).norm() < 0.02 * step
+        torch.testing.assert_close(
+            optimisers[0].state[one]["momentum_buffer"], optimisers[1].state[other]["momentum_buffer"]
+        )
+    # What got no gradient stays.
+    ours[0].grad, before = None, ours[0].detach().clone()
+    optimisers[0].step()
+    assert torch.equal(ours[0], before)
 
 
 def test_equal_frames_are_encoded_once_and_alike():

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
+from chainofsteps.models.muon import StackedMuon
 from chainofsteps.refusal import Refused
 
 
@@ -107,10 +108,10 @@ def build_optimisers(transformer: WanTransformer3DModel, settings: dict) -> list
     others = [weight for weight in transformer.parameters() if id(weight) not in chosen]
     muon, adam = settings["muon_learning_rate"], settings["learning_rate"]
     return [
-        torch.optim.Muon(
-            [{"params": matrices, "full_rate": muon}], lr=muon, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
+        StackedMuon([{"params": matrices, "full_rate": muon}], lr=muon, weight_decay=0.01),
+        torch.optim.AdamW(
+            [{"params": others, "full_rate": adam}], lr=adam, betas=(0.9, 0.95), weight_decay=0.01, fused=True
         ),
-        torch.optim.AdamW([{"params": others, "full_rate": adam}], lr=adam, betas=(0.9, 0.95), weight_decay=0.01),
     ]
 
 

@@ -174,6 +174,11 @@ def test_a_training_that_goes_on_keeps_the_codes_of_the_prompts(pipe):
         assert choose_text_encoder(pipe, tokenizer, new) is (pipe.text_encoder if kept else new)
 
 
+def test_three_layers_solve_easy_bars_but_no_bounces():
+    assert solved(MODELS["mini_shallow"], "largest", "joint", 8) >= 0.7
+    assert solved(MODELS["mini_shallow"], "bounce", "joint", 8) <= 0.3
+
+
 def test_without_steps_one_right_answer_is_found_and_of_two_none_is_chosen():
     assert solved(MODELS["mini_one_pass"], "reappearance", "joint", 1) >= 0.6
     assert solved(MODELS["mini_one_pass"], "largest_tie", "joint", 1) <= 0.4

@@ -54,7 +54,9 @@ def success_by_level(tables: dict[str, pd.DataFrame], orders: dict[str, list[str
         # Of the block, not of a panel: a panel makes room for its own legend at its neighbours' cost.
         handles, labels = axis.get_legend_handles_labels()
         axis.get_legend().remove()
-        part.legend(handles, labels, frameon=False, fontsize="x-small", loc="outside right upper")
+        for handle in handles:
+            handle.set_marker("")  # it would hide the dashes
+        part.legend(handles, labels, frameon=False, fontsize="x-small", loc="outside right upper", handlelength=3)
         part.supylabel("share solved", fontsize="small")
         part.suptitle(label(name), fontsize="medium")
         sns.despine(part)

@@ -207,6 +207,21 @@ def test_a_model_is_trained_on_the_shipped_vae(make_clone):
     assert not (clone.folder / "results/training/mini/vae").exists()
 
 
+def test_the_training_of_a_vae_is_plotted(make_clone):
+    """Beside the reasoner's, where the model has a VAE of its own; from logs, since the training takes hours."""
+    clone = make_clone("plotted")
+    folder = clone.folder / "results/training/mini"
+    folder.mkdir(parents=True)
+    (folder / "vae_log.csv").write_text("step,loss,psnr\n0,1.0,10.0\n20,0.5,20.0\n")
+    models = yaml.safe_load((clone.folder / "config/models.yaml").read_text())
+    names = [f"largest_{order}" for order in models["mini"]["orders"]]
+    (folder / "log.csv").write_text(f"step,samples,loss,{','.join(names)}\n1,32,1.0{',0.5' * len(names)}\n")
+    figure = "results/training/mini/training.png"
+    done = clone.snakemake("--cores", "1", "--allowed-rules", "plot_training", "--", figure)
+    assert done.returncode == 0, done.stderr
+    assert (clone.folder / figure).stat().st_size > 10_000
+
+
 def test_a_broken_dataset_is_refused_in_one_line(finished):
     path = finished.folder / RESULTS / "trajectories" / "mini" / "joint" / "maze.nc"
     before, times = path.read_bytes(), path.stat()

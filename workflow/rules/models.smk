@@ -106,7 +106,7 @@ rule train_reasoner:
 rule plot_training:
     input:
         # Where the VAE is another's, its curve stands in the other's figure.
-        vae_log=lambda wildcards: rules.train_vae.output.log if "vae" in get_training(wildcards) else [],
+        vae_log=lambda wildcards: [rules.train_vae.output.log] if "vae" in get_training(wildcards) else [],
         log=rules.train_reasoner.output.log,
         modules=get_modules("workflow/scripts/plot_training.py"),
     output:

@@ -12,8 +12,8 @@ class StackedMuon(torch.optim.Muon):
     """`torch.optim.Muon`, its step scaled to AdamW's root mean square, whose Newton-Schulz iterations take a stack.
 
     Torch orthogonalises one matrix after another: 1,200 small products a step for the 80 matrices of the mini reasoner,
-    a sixth of its training. Here matrices of a shape (or its transpose) are stacked, which are 30 products. The state
-    is torch's own, so that checkpoints of one are read by the other; steps agree but for rounding (tested).
+    a sixth of its training. Here matrices of a shape (or its transpose) are stacked, which are 30 products for two
+    shapes. The state is named and shaped as torch's own, and steps agree but for rounding (tested).
 
     Parameters
     ----------

@@ -205,6 +205,10 @@ def test_a_model_is_trained_on_the_shipped_vae(make_clone):
     ours = load_file(trained / "pipeline" / weights)
     assert shipped.keys() == ours.keys() and all(torch.equal(shipped[name], ours[name]) for name in ours)
     assert not (clone.folder / "results/training/mini/vae").exists()
+    latents = clone.folder / "results/training/mini/latents"
+    assert [path.relative_to(latents).as_posix() for path in latents.rglob("*.*")] == [
+        "shipped/largest_tie.safetensors"
+    ]
 
 
 def test_the_training_of_a_vae_is_plotted(make_clone):

@@ -12,6 +12,7 @@ from chainofsteps import worlds
 from chainofsteps.readout import success
 from chainofsteps.readout.cases import case_dataset
 from chainofsteps.readout.success import success_table
+from chainofsteps.refusal import Refused
 
 
 @given(
@@ -74,3 +75,11 @@ def test_measured_by_level_and_order(monkeypatch):
     assert (table["success"] == (table["level"] == "hard")).all()
     assert table.loc[table["step"] == 2, "n"].tolist() == [5, 5, 5]
     assert set(table.loc[table["step"] < 2, "n"]) == {2}  # of the shorter order, its only step too
+
+
+def test_more_cases_than_a_level_holds_are_refused_by_the_setting_that_asked(monkeypatch):
+    monkeypatch.setattr("chainofsteps.worlds.pattern.LEVELS", {"easy": (2,)})
+    monkeypatch.setattr("chainofsteps.readout.cases._MAX_DRAWS_A_CASE", 2)
+    settings = {"first": 0, "count": 150, "followed": 10}
+    with pytest.raises(Refused, match=r"^pattern: success\.count: given 150; accepted: at most \d+"):
+        success.measure_success(None, "pattern", {}, {}, settings, 32)

@@ -46,9 +46,9 @@ with at_the_door(snakemake.log[0]):
         )[0][0].detach()
         for family, prompt in prompts.items()
     }
+    asked = f"{snakemake.wildcards.model}.training.transformer.evaluate_cases"
     held_out = {
-        family: case_dataset(family, "pilot", 0, settings["evaluate_cases"], field="transformer.evaluate_cases")
-        for family in families
+        family: case_dataset(family, "pilot", 0, settings["evaluate_cases"], field=asked) for family in families
     }
 
     def evaluate(averaged):

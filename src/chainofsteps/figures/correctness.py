@@ -18,6 +18,8 @@ def counts(features: xr.Dataset) -> str:
 def correctness_map(by_experiment: dict[str, xr.Dataset]) -> Figure:
     """Share of streams whose frame is right in the clean estimate, over step and frame, one panel an experiment.
 
+    Frames that still wait have no clean estimate, hence no share.
+
     Parameters
     ----------
     by_experiment : dict
@@ -46,7 +48,7 @@ def correctness_map(by_experiment: dict[str, xr.Dataset]) -> Figure:
         axis.tick_params(axis="both", rotation=0)
     first = next(iter(by_experiment.values()))
     figure.suptitle(f"{first.attrs['family']}: where the clean estimate holds the right state")
-    return caption(figure, f"{counts(first)}; frame 0 is given; grey: still the initial noise")
+    return caption(figure, f"{counts(first)}; frame 0 is given; grey: the frame still waits")
 
 
 def success_by_step(by_family: dict[str, dict[str, xr.Dataset]]) -> Figure:

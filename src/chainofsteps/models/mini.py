@@ -62,7 +62,7 @@ def build_text_encoder(architecture: dict, vocabulary: int, seed: int) -> UMT5En
 def choose_text_encoder(
     start: WanImageToVideoPipeline, tokenizer: PreTrainedTokenizerFast, new: UMT5EncoderModel
 ) -> UMT5EncoderModel:
-    """The text encoder for a transformer taken over from ``start``, which knows prompts by its embeddings alone.
+    """The text encoder for a transformer taken over from ``start``: it knows prompts only as that encoder embeds them.
 
     That of ``start`` where the tokenizers hold the same words, else the new one, whose prompts are to be learned anew.
     """

@@ -142,7 +142,25 @@ def _check_start(path: str | Path, name: str, models: dict) -> None:
             if "training" in entry and _network(other, entry["training"]) == _network(name, models[name]["training"])
         ]
         check_choice(path, field, start, [other for other in alike if other not in chain])
+        own = vae_source(models, chain[-1])
+        fitted = own | {"vae": "shipped"} if "revision" in models[start] else vae_source(models, start)
+        if own != fitted:
+            given = f"{start}, fitted to the {fitted['vae']} VAE of {fitted['model']}"
+            raise Refused(path, field, given, f"a model fitted to the {own['vae']} one, which this training takes")
         chain.append(start)
+
+
+def vae_source(models: dict, name: str) -> dict[str, str]:
+    """Whose VAE a model is trained on, and videos encoded by it: another's as it is shipped, else as it is trained here.
+
+    Returns
+    -------
+    dict
+        ``model``, and ``vae``: ``shipped`` or ``trained``.
+    """
+    owner = models[name]["training"].get("vae_of", name)
+    shipped = owner != name and "revision" in models[owner]
+    return {"model": owner, "vae": "shipped" if shipped else "trained"}
 
 
 def _network(name: str, training: dict) -> tuple[dict, str]:

@@ -125,6 +125,14 @@ def test_quick_is_accepted_over_the_default(default):
     assert quick["experiments"]["joint"]["order"] == default["experiments"]["joint"]["order"]
 
 
+def test_all_families_are_those_that_the_model_knows(default):
+    every = deep_merged(default, load_yaml(ROOT / "config/all_families.yaml"))
+    doors.check_config(every, "config/config.yaml + config/all_families.yaml")
+    assert every["results"] != default["results"]
+    assert set(every["cases"]["families"]) == set(trained_on(default["model"]))
+    assert every["cases"]["purpose"] == "pilot"
+
+
 def test_default_runs_every_order_on_what_the_model_was_trained_on(default):
     assert set(default["cases"]["families"]) <= set(trained_on(default["model"]))
     for model in default["success"]["models"]:
@@ -406,6 +414,24 @@ def test_a_training_starts_from_another_of_the_same_architecture_and_vae(models,
     content = with_field(shared, "other.training.starts_from", start) | others
     with pytest.raises(Refused, match=r"(other|circle)\.training\.starts_from: given "):
         doors.check_models(written(content), "mini", WHERE)
+
+
+@pytest.mark.parametrize(
+    ("trained_here", "start", "fitted"),
+    [(["mini"], "shipped", "shipped VAE of mini"), (["mini", "start"], "start", None), (["start"], "start", None)],
+)
+def test_a_start_is_fitted_to_the_vae_of_the_training(models, written, trained_here, start, fitted):
+    """A shipped model's weights do not go with a VAE trained here; what is trained here has the training's own VAE."""
+    shared = with_shared_vae(models)
+    content = shared | {"start": shared["other"], "shipped": copy.deepcopy(shared["other"])}
+    for name in trained_here:
+        content = without_field(content, f"{name}.revision")
+    path = written(with_field(content, "other.training.starts_from", start))
+    if fitted is None:
+        assert "other" in doors.check_models(path, "other", WHERE)
+        return
+    with pytest.raises(Refused, match=f"other.training.starts_from: given {start}, fitted to the {fitted}; accepted: "):
+        doors.check_models(path, "other", WHERE)
 
 
 def test_a_vae_may_be_shared(models, written):

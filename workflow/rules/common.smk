@@ -10,7 +10,15 @@ import sys
 from pathlib import Path
 
 from chainofsteps import worlds
-from chainofsteps.doors import check_claims, check_config, check_models, check_space, check_success, check_weights
+from chainofsteps.doors import (
+    check_claims,
+    check_config,
+    check_models,
+    check_space,
+    check_success,
+    check_weights,
+    vae_source,
+)
 from chainofsteps.ledger.sources import module_files
 from chainofsteps.models.check import MANIFEST
 from chainofsteps.refusal import Refused
@@ -93,10 +101,9 @@ def get_training_of(*keys):
 
 
 def choose_vae(wildcards):
-    """Whose VAE, and videos encoded by it, a model is trained on: another's as it is shipped, else as it is trained here."""
-    owner = get_training(wildcards).get("vae_of", wildcards.model)
-    shipped = owner != wildcards.model and "revision" in MODELS[owner]
-    return {"model": owner, "vae": "shipped" if shipped else "trained"}
+    """Whose VAE, and videos encoded by it, a model is trained on."""
+    get_training(wildcards)
+    return vae_source(MODELS, wildcards.model)
 
 
 def get_vae(model, vae):

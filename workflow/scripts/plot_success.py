@@ -6,7 +6,6 @@ import pandas as pd
 
 from chainofsteps.figures.success import success_by_level
 from chainofsteps.refusal import at_the_door
-from chainofsteps.sampling.orders import longest
 
 with at_the_door(snakemake.log[0]):
     tables = {}
@@ -14,5 +13,4 @@ with at_the_door(snakemake.log[0]):
         parts = [part for part in snakemake.input.tables if Path(part).parent.name == name]
         tables[name] = pd.concat([pd.read_csv(part) for part in parts], ignore_index=True)
         tables[name].to_csv(path, index=False, float_format="%.4f")
-    orders = {name: longest(given) for name, given in snakemake.params.orders.items()}
-    success_by_level(tables, orders).savefig(snakemake.output.figure)
+    success_by_level(tables, snakemake.params.orders).savefig(snakemake.output.figure)

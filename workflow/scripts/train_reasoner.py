@@ -33,17 +33,19 @@ with at_the_door(snakemake.log[0]):
         start = load_pipeline(Path(manifest).parent)
         transformer.load_state_dict(start.transformer.state_dict())
         text_encoder = mini.choose_text_encoder(start, tokenizer, text_encoder)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    transformer.to(device)
     parts = {
         "vae": load_vae(snakemake.params.vae),
         "tokenizer": tokenizer,
         "text_encoder": text_encoder,
         "shift": settings["shift"],
     }
-    pipe = mini.build_pipeline(transformer=transformer, **parts)
+    pipe = mini.build_pipeline(transformer=transformer, **parts).to(device)
     text = {
         family: pipe.encode_prompt(
             prompt, do_classifier_free_guidance=False, max_sequence_length=model["max_sequence_length"]
-        )[0][0].detach()
+        )[0][0].detach().cpu()
         for family, prompt in prompts.items()
     }
     asked = f"{snakemake.wildcards.model}.training.transformer.evaluate_cases"
@@ -69,6 +71,6 @@ with at_the_door(snakemake.log[0]):
     pd.DataFrame(rows).to_csv(snakemake.output.log, index=False)
     pipeline = Path(snakemake.output.manifest).parent
     # Half precision on the disk, and only there: it is loaded to float32.
-    trained = mini.build_pipeline(transformer=averaged, **parts).to(torch.float16)
+    trained = mini.build_pipeline(transformer=averaged, **parts).to("cpu", torch.float16)
     trained.save_pretrained(pipeline, safe_serialization=True)
     write_manifest(pipeline)

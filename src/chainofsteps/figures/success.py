@@ -12,15 +12,18 @@ from chainofsteps.figures.style import COLUMN_INCHES, caption, label, use_style
 _COLUMNS = 4
 
 
-def success_by_level(tables: dict[str, pd.DataFrame], orders: dict[str, list[str]]) -> Figure:
-    """Share solved over the share of a run, a panel a family; colours are levels, line styles orders, a block a model.
+def success_by_level(tables: dict[str, pd.DataFrame], orders: dict[str, dict[str, dict]]) -> Figure:
+    """Share solved over the steps of the last frame, a panel a family; colours are levels, styles orders, a block a model.
+
+    In joint order the last frame takes its steps with all others; frame by frame, a video is whole only once its last
+    frame is being denoised.
 
     Parameters
     ----------
     tables : dict
         Model -> table of :func:`chainofsteps.readout.success.measure_success`.
     orders : dict
-        Model -> names of the orders drawn.
+        Model -> its orders by name, each with its ``order`` and ``steps``.
     """
     use_style()
     blocks = {name: list(table["family"].unique()) for name, table in tables.items()}
@@ -28,9 +31,10 @@ def success_by_level(tables: dict[str, pd.DataFrame], orders: dict[str, list[str
     figure = plt.figure(figsize=(COLUMN_INCHES, 1.55 * sum(rows.values()) + 0.5 * len(rows) + 0.3))
     parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=list(rows.values()))[:, 0]
     for (name, table), part in zip(tables.items(), parts, strict=True):
-        shown = table[table["order"].isin(orders[name])].copy()
-        steps = shown.groupby(["family", "level", "order"])["step"].transform("max")
-        shown["share of the run"] = (shown["step"] + 1) / (steps + 1)
+        of_frame = table["order"].map({order: given["steps"] for order, given in orders[name].items()})
+        in_run = table.groupby(["family", "level", "order"])["step"].transform("max") + 1
+        shown = table.assign(share=(table["step"] + 1 - in_run + of_frame) / of_frame)
+        shown = shown[shown["share"] > 0]
         shown["order"] = shown["order"].map(label)
         axes = part.subplots(rows[name], _COLUMNS, sharex=True, sharey=True, squeeze=False)
         for axis in axes.flat[len(blocks[name]) :]:
@@ -38,13 +42,13 @@ def success_by_level(tables: dict[str, pd.DataFrame], orders: dict[str, list[str
         for family, axis in zip(blocks[name], axes.flat, strict=False):
             sns.lineplot(
                 shown[shown["family"] == family],
-                x="share of the run",
+                x="share",
                 y="success",
                 hue="level",
                 style="order",
                 # A run of one step is a point.
-                marker="o",
-                markersize=3,
+                markers=True,
+                markersize=3.5,
                 markeredgewidth=0,
                 errorbar=None,
                 legend=family == blocks[name][-1],
@@ -54,15 +58,13 @@ def success_by_level(tables: dict[str, pd.DataFrame], orders: dict[str, list[str
         # Of the block, not of a panel: a panel makes room for its own legend at its neighbours' cost.
         handles, labels = axis.get_legend_handles_labels()
         axis.get_legend().remove()
-        for handle in handles:
-            handle.set_marker("")  # it would hide the dashes
         part.legend(handles, labels, frameon=False, fontsize="x-small", loc="outside right upper", handlelength=3)
         part.supylabel("share solved", fontsize="small")
         part.suptitle(label(name), fontsize="medium")
         sns.despine(part)
-    last = pd.concat(table[table["order"].isin(orders[name])]["n"] for name, table in tables.items())
+    n = pd.concat(table["n"] for table in tables.values())
     return caption(
         figure,
-        f"network evaluations as a share of the run; pilot cases, {last.min()} a family and level, {last.max()} at the"
-        " last step;\n95 % intervals in the table",
+        f"steps of the last frame, as a share of all of its steps; pilot cases, {n.min()} a family and level,"
+        f" {n.max()} at the last step of\nthe longest run of each order; 95 % intervals in the table",
     )

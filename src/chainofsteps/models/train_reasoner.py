@@ -125,9 +125,10 @@ def train_reasoner(
     folder: Path,
     evaluate: Callable[[WanTransformer3DModel], dict[str, float]],
 ) -> WanTransformer3DModel:
-    """Train, or go on from the last checkpoint in ``folder``.
+    """Train, or go on from the last checkpoint in ``folder``, on the device that the transformer is on.
 
-    Every draw of step n comes from (seed, n), so a resumed run sees what an uninterrupted one would have seen.
+    Every draw of step n comes from (seed, n), on the CPU, so a resumed run sees what an uninterrupted one would have
+    seen.
 
     Parameters
     ----------
@@ -162,13 +163,17 @@ def train_reasoner(
     names = [name for name, _ in transformer.named_parameters()]
     optimisers = build_optimisers(transformer, settings)
     averaged = WanTransformer3DModel.from_config(transformer.config).requires_grad_(False).eval()
-    averaged.load_state_dict(transformer.state_dict())
+    averaged.to(transformer.device).load_state_dict(transformer.state_dict())
     checkpoint, log = folder / "checkpoint.safetensors", folder / "log.jsonl"
     basis, start = _basis_hash(transformer, latents, text, shares, settings, seed), 0
     if checkpoint.exists():
         _check_basis(checkpoint, basis)
         start = _resume(checkpoint, log, transformer, averaged, optimisers, names)
     network = torch.compile(transformer) if settings.get("compile", True) else transformer
+    device = transformer.device
+    attention = [SDPBackend.MATH]
+    if device.type != "cpu":  # there the flash backward is slower than the plain formula at this size
+        attention += [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
     families, weights = list(shares), np.array(list(shares.values()))
     losses = []
     for step in (
@@ -191,9 +196,9 @@ def train_reasoner(
         for optimiser in optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = group["full_rate"] * share
-        # The CPU's flash backward is slower than the plain formula at this size.
-        with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
-            loss = clean_estimate_loss(network, clean, words, sigma, noise)
+        batch = (given.to(device) for given in (clean, words, sigma, noise))
+        with sdpa_kernel(attention), torch.autocast(device.type, torch.bfloat16):
+            loss = clean_estimate_loss(network, *batch)
         transformer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(transformer.parameters(), 1.0)
@@ -234,7 +239,7 @@ def _basis_hash(transformer, latents, text, shares: dict[str, float], settings: 
 
 
 def _sha256(tensor: torch.Tensor) -> str:
-    return hashlib.sha256(tensor.contiguous().numpy()).hexdigest()
+    return hashlib.sha256(tensor.contiguous().cpu().numpy()).hexdigest()
 
 
 def _check_basis(path: Path, basis: str) -> None:
@@ -269,7 +274,7 @@ def _save(path: Path, basis: str, step: int, transformer, averaged, optimisers: 
 
 def _resume(path: Path, log: Path, transformer, averaged, optimisers: list, names: list[str]) -> int:
     """Load a checkpoint; log rows written after it are dropped. Returns the next step."""
-    owners, tensors = _owners(optimisers), load_file(path)
+    owners, tensors = _owners(optimisers), load_file(path, str(transformer.device))
     step = int(tensors["step"])
     with torch.no_grad():
         for name, weight, mean in zip(names, transformer.parameters(), averaged.parameters(), strict=True):

@@ -48,7 +48,7 @@ def measure(name: str, family: str, count: int) -> list[dict]:
     return rows
 
 
-def main(name: str = "mini", count: str = "48") -> None:
+def main(name: str = "mini", count: str = "32") -> None:
     """Measure and write the table; a family's rows are written as soon as they are known."""
     families, rows = list(load_yaml("config/models.yaml")[name]["training"]["families"]), []
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:

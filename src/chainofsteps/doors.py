@@ -151,7 +151,7 @@ def _check_start(path: str | Path, name: str, models: dict) -> None:
 
 
 def vae_source(models: dict, name: str) -> dict[str, str]:
-    """Whose VAE a model is trained on, and videos encoded by it: another's as it is shipped, else as it is trained here.
+    """Whose VAE a model is trained on, and videos encoded by it: another's as shipped, else as trained here.
 
     Returns
     -------

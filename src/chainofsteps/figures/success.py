@@ -13,7 +13,7 @@ _COLUMNS = 4
 
 
 def success_by_level(tables: dict[str, pd.DataFrame], orders: dict[str, dict[str, dict]]) -> Figure:
-    """Share solved over the steps of the last frame, a panel a family; colours are levels, styles orders, a block a model.
+    """Share solved over the last frame's steps, a panel a family; colours are levels, styles orders, a block a model.
 
     In joint order the last frame takes its steps with all others; frame by frame, a video is whole only once its last
     frame is being denoised.

@@ -45,7 +45,7 @@ with at_the_door(snakemake.log[0]):
     text = {
         family: pipe.encode_prompt(
             prompt, do_classifier_free_guidance=False, max_sequence_length=model["max_sequence_length"]
-        )[0][0].detach().cpu()
+        )[0][0].detach()
         for family, prompt in prompts.items()
     }
     asked = f"{snakemake.wildcards.model}.training.transformer.evaluate_cases"

@@ -5,6 +5,8 @@
 Writes benchmarks/reader.csv, by family and level, on pilot cases: ``frames_wrong`` is the share of frames whose state
 is read as another than the one that was drawn, ``videos_refused`` the share of right videos that do not get full marks;
 with the upper end of the 95 % interval (Clopper and Pearson) of each. The row ``all`` holds all of them.
+Frames of a video are not independent, so the interval of frames is narrower than it should be. That wrong videos are
+not taken for right ones is for the controls of the scorer (tests/unit/test_worlds.py).
 """
 
 import sys

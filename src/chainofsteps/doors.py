@@ -144,7 +144,8 @@ def _check_start(path: str | Path, name: str, models: dict) -> None:
         check_choice(path, field, start, [other for other in alike if other not in chain])
         own = vae_source(models, chain[-1])
         fitted = own | {"vae": "shipped"} if "revision" in models[start] else vae_source(models, start)
-        if own != fitted:
+        # One that ships was made long ago: what the others are now is no matter to it.
+        if own != fitted and "revision" not in models[chain[-1]]:
             given = f"{start}, fitted to the {fitted['vae']} VAE of {fitted['model']}"
             raise Refused(path, field, given, f"a model fitted to the {own['vae']} one, which this training takes")
         chain.append(start)

@@ -424,7 +424,7 @@ def test_a_start_is_fitted_to_the_vae_of_the_training(models, written, trained_h
     """A shipped model's weights do not go with a VAE trained here; what is trained here has the training's own VAE."""
     shared = with_shared_vae(models)
     content = shared | {"start": shared["other"], "shipped": copy.deepcopy(shared["other"])}
-    for name in trained_here:
+    for name in ["other", *trained_here]:
         content = without_field(content, f"{name}.revision")
     path = written(with_field(content, "other.training.starts_from", start))
     if fitted is None:

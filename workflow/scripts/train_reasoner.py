@@ -71,6 +71,6 @@ with at_the_door(snakemake.log[0]):
     pd.DataFrame(rows).to_csv(snakemake.output.log, index=False)
     pipeline = Path(snakemake.output.manifest).parent
     # Half precision on the disk, and only there: it is loaded to float32.
-    trained = mini.build_pipeline(transformer=averaged, **parts).to("cpu", torch.float16)
+    trained = mini.build_pipeline(transformer=averaged, **parts).to("cpu").to(torch.float16)
     trained.save_pretrained(pipeline, safe_serialization=True)
     write_manifest(pipeline)

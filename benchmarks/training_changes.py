@@ -10,7 +10,7 @@ that row differs in the rate of these too.
 
 Success is of 64 pilot cases a family, joint with 20 steps and frame by frame with 4 a frame, of the averaged weights;
 the error of the clean estimate is of 48, all free frames at one sigma. A second training of the base with another seed
-shows how much of a difference is chance.
+shows how much of a difference is chance, at least.
 """
 
 import copy
@@ -42,7 +42,7 @@ SIGMAS = (1.0, 0.5)
 THREADS = 2
 ORDERS = {"joint": {"order": "joint", "steps": 20}, "frame_by_frame": {"order": "frame_by_frame", "steps": 4}}
 
-# Name -> settings that differ (a dict is merged), and what is put in place of a function of the training's module.
+# Name -> settings that differ (of the architecture, those given), and what stands in for a function of the module.
 CHANGES = {
     "base": {},
     "base, another seed": {"seed": 1},

@@ -434,6 +434,13 @@ def test_a_start_is_fitted_to_the_vae_of_the_training(models, written, trained_h
         doors.check_models(path, "other", WHERE)
 
 
+def test_what_ships_is_not_held_against_what_the_others_are_now(models, written):
+    shared = with_shared_vae(models)
+    content = without_field(shared | {"shipped": copy.deepcopy(shared["other"])}, "mini.revision")
+    path = written(with_field(content, "other.training.starts_from", "shipped"))
+    assert "other" in doors.check_models(path, "other", WHERE)
+
+
 def test_a_vae_may_be_shared(models, written):
     assert "other" in doors.check_models(written(with_shared_vae(models)), "mini", WHERE)
 

@@ -102,7 +102,7 @@ def get_training_of(*keys):
 
 def choose_vae(wildcards):
     """Whose VAE, and videos encoded by it, a model is trained on."""
-    get_training(wildcards)
+    get_training(wildcards)  # refuses a model that is not trained here
     return vae_source(MODELS, wildcards.model)
 
 

@@ -33,7 +33,10 @@ class Variable:
 
 
 _CASE_ATTRS = ("family", "purpose")
-_RUN_ATTRS = (*_CASE_ATTRS, "model_id", "model_revision", "scheduler", "dtype", "experiment", "order")
+_MODEL_ATTRS = ("model_id", "model_revision", "scheduler", "dtype", "experiment", "order")
+_RUN_ATTRS = (*_CASE_ATTRS, *_MODEL_ATTRS)
+# Of a dataset of several families.
+_INTERVENTION_ATTRS = ("purpose", "kind", *_MODEL_ATTRS)
 
 # Coordinates that every dataset may have, by dimension.
 COORDINATES = {
@@ -51,16 +54,53 @@ COORDINATES = {
     "x": Variable(("x",), "i", "pixel", "column of the picture"),
     "channel": Variable(("channel",), "O", "1", "colour channel"),
     "branch": Variable(("branch",), "i", "1", "rank of a state by its mass, the heaviest first"),
+    "arm": Variable(("arm",), "O", "1", "condition of the experiment; the first is the clean one"),
+    "layer": Variable(("layer",), "i", "1", "transformer block"),
+    "other_layer": Variable(("other_layer",), "i", "1", "transformer block"),
+    "observed_step": Variable(("observed_step",), "i", "1", "network evaluation that was looked into"),
+    "variable": Variable(("variable",), "O", "1", "what the probe asks for"),
+    "world": Variable(("world",), "O", "1", "family, as of the cases"),
 }
 
 _DIFFICULTY = Variable(("case",), "i", "1", "difficulty, as the family counts it", 0)
 # Variables that are coordinates of a dim beside its index.
-_AUXILIARY = ("sigma", "timestep", "difficulty")
+_AUXILIARY = (
+    "sigma",
+    "timestep",
+    "difficulty",
+    "family",
+    "kind",
+    "scope",
+    "planted",
+    "planted_step",
+    "planted_frame",
+    "swapped_layer",
+    "swapped_step",
+    "donor",
+    "evaluations",
+    "sampling_order",
+    "steps",
+    "frames_made",
+    "depth",
+)
 _SIGMA = Variable(("step", "latent_frame"), "f", "1", "noise level of the latent frame before the step", 0, 1)
 _TIMESTEP = Variable(("step", "latent_frame"), "f", "1", "timestep given to the network", 0, 1000)
 _ACTIVE = Variable(("step", "latent_frame"), "i", "1", "1 where the step moves the latent frame", 0, 1)
 _STATE_FRAME = ("case", "seed", "step", "frame")
 _STATE = ("case", "seed", "step")
+_ARM = ("case", "seed", "arm")
+_ARM_FRAME = (*_ARM, "frame")
+_OBSERVED = ("observed_step", "layer")
+_EVALUATIONS = Variable(("arm",), "i", "1", "network evaluations of a video, one guidance pass", 1)
+# What every experiment keeps of its videos.
+_OUTCOME = {
+    "difficulty": _DIFFICULTY,
+    "family": Variable(("case",), "O", "1", "family of the case; solved: all is done in the first frame"),
+    "plan": Variable(_ARM_FRAME, "i", "1", "state read: kind * 65 + cell, 64 absent, -1 no such frame", -1),
+    "frame_correct": Variable(_ARM_FRAME, "i", "1", "1 where the state is the nearest solution's", 0, 1),
+    "correct": Variable(_ARM, "f", "1", "score of the finished video's plan", 0, 1),
+    "same_as_clean": Variable(_ARM, "i", "1", "1 where the plan is that of the clean arm", 0, 1),
+}
 
 SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
     "cases": (
@@ -116,6 +156,84 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
             ),
         },
         _RUN_ATTRS,
+    ),
+    "erasure": (
+        {
+            **_OUTCOME,
+            "kind": Variable(("arm",), "O", "1", "kind of erasure"),
+            "scope": Variable(("arm",), "O", "1", "what is erased: a step, a frame, a cell, several steps or frames"),
+            "erased": Variable(("arm", "step", "latent_frame"), "i", "1", "1 where the arm erases", 0, 1),
+            "sigma": _SIGMA,
+            "dissimilarity": Variable((*_ARM, "step"), "f", "1", "1 - CKA of the clean estimate to the clean arm's"),
+            "dissimilarity_debiased": Variable((*_ARM, "step"), "f", "1", "the same, CKA debiased"),
+            "frame_change": Variable(
+                (*_ARM, "latent_frame"), "f", "1", "relative change of the finished latents from the clean arm's", 0
+            ),
+        },
+        _INTERVENTION_ATTRS,
+    ),
+    "plant": (
+        {
+            **_OUTCOME,
+            "planted": Variable(("arm",), "i", "1", "which plan is planted; -1 none", -1, 1),
+            "planted_step": Variable(("arm",), "i", "1", "own step of the frame before which it is; -1 none", -1),
+            "planted_frame": Variable(("arm",), "i", "1", "latent frame that it is in; -1 none", -1),
+            "follows": Variable(_ARM_FRAME, "i", "1", "1 where the state is the planted plan's", 0, 1),
+            "differs": Variable(_ARM_FRAME, "i", "1", "1 where the planted plan is not the clean arm's", 0, 1),
+        },
+        _INTERVENTION_ATTRS,
+    ),
+    "swap": (
+        {
+            **_OUTCOME,
+            "swapped_layer": Variable(("arm",), "i", "1", "block whose tokens are the donor's; -1 none", -1),
+            "swapped_step": Variable(("arm",), "i", "1", "network evaluation at which they are; -1 none", -1),
+            "donor": Variable(("arm",), "O", "1", "how the donor's answer ends: otherwise, or alike"),
+            "flips": Variable(_ARM, "i", "1", "1 where the video ends otherwise than in the clean arm", 0, 1),
+            "takes_donors_end": Variable(_ARM, "i", "1", "1 where the video ends as the donor's does", 0, 1),
+        },
+        _INTERVENTION_ATTRS,
+    ),
+    "ensemble": ({**_OUTCOME, "evaluations": _EVALUATIONS}, _INTERVENTION_ATTRS),
+    "orders": (
+        {
+            **_OUTCOME,
+            "sampling_order": Variable(("arm",), "O", "1", "order of the latent frames"),
+            "steps": Variable(("arm",), "i", "1", "denoising steps; of each frame where frames take turns", 1),
+            "frames_made": Variable(("arm",), "i", "1", "video frames made", 2),
+            "evaluations": _EVALUATIONS,
+            "beginning_correct": Variable(
+                _ARM, "i", "1", "1 where the frames there are begin as a right answer does", 0, 1
+            ),
+        },
+        _INTERVENTION_ATTRS,
+    ),
+    "layers": (
+        {
+            **_OUTCOME,
+            "depth": Variable(("layer",), "f", "1", "place of the block: 0 the first, 1 the last", 0, 1),
+            "energy": Variable(
+                ("case", "seed", *_OBSERVED, "latent_frame"), "f", "1", "L2 norm of a token, mean over the frame", 0
+            ),
+            "object_ratio": Variable(
+                ("case", "seed", *_OBSERVED), "f", "1", "energy of the mover's tokens over that of the others", 0
+            ),
+            "similarity": Variable(
+                ("world", *_OBSERVED, "other_layer"), "f", "1", "debiased CKA of two blocks' tokens"
+            ),
+            "probe_score": Variable(
+                ("world", "variable", *_OBSERVED),
+                "f",
+                "1",
+                "balanced accuracy on held-out cases; -1 nothing to ask",
+                -1,
+                1,
+            ),
+            "probe_control": Variable(
+                ("world", "variable", *_OBSERVED), "f", "1", "the same with shuffled labels; -1 nothing to ask", -1, 1
+            ),
+        },
+        _INTERVENTION_ATTRS,
     ),
 }
 

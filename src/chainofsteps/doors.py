@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import shutil
 from pathlib import Path
 
 from chainofsteps import worlds
 from chainofsteps.configuration import check_choice, check_schema, load_yaml
-from chainofsteps.models.check import MANIFEST, check_fit, check_folder, read_manifest
+from chainofsteps.models.check import MANIFEST, check_fit, check_folder, network_size, read_manifest
 from chainofsteps.refusal import Refused
+from chainofsteps.sampling.orders import build_order
 from chainofsteps.statistics.claims import check_entries
 
 SCHEMAS = Path("workflow/schemas")
@@ -80,6 +82,87 @@ def check_success(success: dict, models: dict, where: object) -> None:
         _check_shape("config/models.yaml", name, models[name])
     if success["followed"] > success["count"]:
         raise Refused(where, "success.followed", success["followed"], f"at most success.count, {success['count']}")
+
+
+OVERRIDES = ("models", "families", "count", "seeds")
+
+
+def check_interventions(config: dict, models: dict, where: object) -> dict[str, dict]:
+    """Hold the experiments against their schema, the families and the models.
+
+    Parameters
+    ----------
+    config : dict
+        Valid by its schema.
+    models : dict
+        As `check_models` gives them.
+    where : object
+        The configuration, for the message.
+
+    Returns
+    -------
+    dict
+        Experiment by name: ``kind``, ``models``, ``families``, ``count``, ``seeds``, and its own ``settings``.
+
+    Raises
+    ------
+    Refused
+    """
+    common, schemas = config["interventions"], load_yaml(SCHEMAS / "interventions.schema.yaml")["properties"]
+    for family in common["solved"]:
+        check_choice(where, "interventions.solved", family, worlds.families())
+    experiments = {}
+    for name, given in common["experiments"].items():
+        settings = {key: value for key, value in given.items() if key not in ("kind", *OVERRIDES)}
+        field = f"interventions.experiments.{name}"
+        check_schema(
+            {"interventions": {"experiments": {name: settings}}}, _nested(field, schemas[given["kind"]]), where
+        )
+        experiment = {key: given.get(key, common[key]) for key in OVERRIDES}
+        for family in experiment["families"]:
+            check_choice(where, f"{field}.families", family, worlds.families())
+        for model in experiment["models"]:
+            check_choice(where, f"{field}.models", model, models)
+            _check_shape("config/models.yaml", model, models[model])
+            _check_reach(where, field, given["kind"], settings, models[model])
+        experiments[name] = {"kind": given["kind"], "settings": settings, **experiment}
+    return experiments
+
+
+def _nested(field: str, schema: dict) -> dict:
+    """A schema for what stands at a dotted field, so that messages name the whole of it."""
+    for key in reversed(field.split(".")):
+        schema = {"properties": {key: schema}}
+    return schema
+
+
+def _check_reach(where: object, field: str, kind: str, settings: dict, model: dict) -> None:
+    """Steps, frames and layers that there are: of the settings' own number of steps, and of the model's network."""
+    layers, latent_frames = network_size(model["path"], model["frames"])
+    cells, doses = settings.get("cells", {}), settings.get("doses", {})
+    within = [
+        ("at_frames", settings.get("at_frames", ()), 1, latent_frames - 1),
+        ("cells.frames", cells.get("frames", ()), 1, latent_frames - 1),
+        ("layers", settings.get("layers", ()), 0, layers - 1),
+        ("windows", itertools.chain(*settings.get("windows", ())), 0, layers - 1),
+        ("frames", settings.get("frames", ()), 2, model["frames"] - 1),
+    ]
+    if "steps" in settings:
+        last = settings["steps"] - 1
+        within.append(("at_steps", settings.get("at_steps", ()), 0, last))
+        within.append(("cells.steps", cells.get("steps", ()), 0, last))
+        within.append(("doses.counts", doses.get("counts", ()), 2, min(settings["steps"], latent_frames - 1)))
+    for key, given, least, most in within:
+        for number in given:
+            if not least <= number <= most:
+                raise Refused(where, f"{field}.{key}", number, f"{least} to {most}")
+    for first, last in settings.get("windows", ()):
+        if first > last:
+            raise Refused(where, f"{field}.windows", f"{first} to {last}", "first layer, last layer")
+    acts = {"plant": ("at_steps", "at_frames"), "swap": ("at_steps",), "layers": ("at_steps",)}
+    for key in acts.get(kind, ()):
+        if not settings[key]:
+            raise Refused(where, f"{field}.{key}", "none", "at least one")
 
 
 def _check_training(path: str | Path, name: str, models: dict) -> None:
@@ -215,7 +298,7 @@ def check_claims(path: str | Path, experiments: dict) -> dict:
 
 def evaluations(experiment: dict, latent_frames: int) -> int:
     """Network evaluations of a stream."""
-    return experiment["steps"] * (latent_frames - 1 if experiment["order"] == "frame_by_frame" else 1)
+    return len(build_order(experiment["order"], latent_frames, experiment["steps"]).active)
 
 
 def check_space(config: dict, model: dict) -> None:

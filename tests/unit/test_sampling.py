@@ -276,6 +276,35 @@ def test_frame_by_frame_order_has_one_scheduler_a_frame(latent_frames, steps):
     assert sorted(group.tolist() for group in order.groups) == [[frame] for frame in range(1, latent_frames)]
 
 
+@pytest.mark.parametrize("steps", [1, 4])
+@pytest.mark.parametrize("latent_frames", [2, 3, 5, 6, 9, 21])
+def test_shuffled_order_is_frame_by_frame_in_turns_that_have_nothing_to_do_with_time(latent_frames, steps):
+    shuffled, in_time = (
+        build_order("shuffled", latent_frames, steps),
+        build_order("frame_by_frame", latent_frames, steps),
+    )
+    first = shuffled.active.argmax(axis=0)[1:]
+    assert sorted(first) == sorted(in_time.active.argmax(axis=0)[1:])
+    # The same frames' timetables, each at another place.
+    turns = np.concatenate([[0], 1 + first // steps])
+    assert np.array_equal(shuffled.step_index, in_time.step_index[:, turns])
+    assert np.array_equal(shuffled.active, in_time.active[:, turns])
+    assert np.array_equal(shuffled.step_index, build_order("shuffled", latent_frames, steps).step_index)
+    if latent_frames > 4:
+        assert abs(np.corrcoef(first, np.arange(len(first)))[0, 1]) < 0.05
+
+
+@given(st.integers(2, 12), st.integers(1, 12))
+def test_pyramid_order_keeps_each_frame_one_step_behind_the_one_before(latent_frames, steps):
+    order = build_order("pyramid", latent_frames, steps)
+    assert len(order.active) == steps + latent_frames - 2
+    assert (order.step_index[0, 1:] == 0).all() and (order.step_index[:, 0] == steps).all()
+    earlier, later = order.active[:, 1:-1], order.active[:, 2:]
+    assert np.array_equal(earlier[:-1], later[1:]) and not later[0].any()
+    both = earlier & later
+    assert (order.step_index[:, 1:-1][both] == order.step_index[:, 2:][both] + 1).all()
+
+
 @pytest.mark.parametrize(
     ("form", "order", "changes", "message"),
     [

@@ -13,6 +13,7 @@ from chainofsteps import worlds
 from chainofsteps.doors import (
     check_claims,
     check_config,
+    check_interventions,
     check_models,
     check_space,
     check_success,
@@ -32,6 +33,7 @@ try:
     check_config(config, CONFIG_FILES)
     MODELS = check_models("config/models.yaml", config["model"], CONFIG_FILES)
     check_success(config["success"], MODELS, CONFIG_FILES)
+    INTERVENING = check_interventions(config, MODELS, CONFIG_FILES)
     check_claims("config/claims.yaml", config["experiments"])
     check_space(config, MODELS[config["model"]])
 except Refused as refusal:
@@ -42,6 +44,7 @@ FAMILIES = config["cases"]["families"]
 EXPERIMENTS = list(config["experiments"])
 RESULTS = Path(config["results"])
 LOGS = Path("logs") / RESULTS
+SOLVED = "solved_"  # before the name of a family: its cases when all is done
 
 
 wildcard_constraints:
@@ -49,6 +52,8 @@ wildcard_constraints:
     experiment="|".join(EXPERIMENTS),
     model="|".join(map(re.escape, MODELS)),
     vae="shipped|trained",
+    intervention="|".join(INTERVENING),
+    world=f"({SOLVED})?({'|'.join(worlds.families())})",
 
 
 def get_modules(source, *families):
@@ -73,7 +78,12 @@ def get_shipped(model):
 
 def get_model(wildcards):
     """What a model is, without how it is made and measured."""
-    return {key: value for key, value in MODELS[wildcards.model].items() if key not in ("training", "orders")}
+    return get_entry(wildcards.model)
+
+
+def get_entry(model):
+    """As get_model, of a model by name."""
+    return {key: value for key, value in MODELS[model].items() if key not in ("training", "orders")}
 
 
 def get_orders(wildcards):
@@ -129,3 +139,31 @@ def get_vae_training(wildcards):
         sys.exit(f"refused: {refusal}")
     families = {family: {"difficulties": given["difficulties"]} for family, given in training["families"].items()}
     return {"seed": training["seed"], "families": families, "vae": training["vae"]}
+
+
+def family_of(world):
+    """Family of a world of the experiments."""
+    return world.removeprefix(SOLVED)
+
+
+def worlds_of(intervention):
+    """Worlds that an experiment is made in: its families and, of an erasure, those where all is done."""
+    given = INTERVENING[intervention]
+    solved = config["interventions"]["solved"] if given["kind"] == "erasure" else []
+    return [*given["families"], *(f"{SOLVED}{family}" for family in solved)]
+
+
+def get_worlds(*interventions):
+    """Cases of the experiments' worlds."""
+    names = dict.fromkeys(world for intervention in interventions for world in worlds_of(intervention))
+    return expand(rules.draw_worlds.output, world=names)
+
+
+def get_intervening():
+    """Models that experiments are made with."""
+    return list(dict.fromkeys(model for given in INTERVENING.values() for model in given["models"]))
+
+
+def get_interventions(model, kind):
+    """Experiments of a kind that are made with a model."""
+    return [name for name, given in INTERVENING.items() if given["kind"] == kind and model in given["models"]]

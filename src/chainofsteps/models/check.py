@@ -94,6 +94,26 @@ def check_fit(folder: str | Path, frames: int, height: int, width: int) -> None:
     )
 
 
+def network_size(folder: str | Path, frames: int) -> tuple[int, int]:
+    """Layers of the network in a folder (the fewer, of two), and latent frames of so many video frames.
+
+    Raises
+    ------
+    Refused
+        Not a folder in diffusers layout, or one whose configuration says nothing of layers.
+    """
+    folder = Path(folder)
+    parts = [part for part in NETWORKS if part in _named_parts(folder)]
+    configs = {part: _read_json(folder / part / "config.json") for part in parts}
+    for part, config in configs.items():
+        if not _whole(config.get("num_layers")):
+            raise Refused(
+                folder / part / "config.json", "num_layers", config.get("num_layers", "nothing"), "an integer"
+            )
+    factor = _read_json(folder / "vae" / "config.json").get("scale_factor_temporal", TEMPORAL_FACTOR)
+    return min(config["num_layers"] for config in configs.values()), (frames - 1) // factor + 1
+
+
 def refuse_shape(
     where: object,
     *,

@@ -14,7 +14,13 @@ _MAX_DRAWS_A_CASE = 20
 
 
 def case_dataset(
-    family: str, purpose: str, first: int, count: int, level: str | None = None, field: str = "cases.count"
+    family: str,
+    purpose: str,
+    first: int,
+    count: int,
+    level: str | None = None,
+    field: str = "cases.count",
+    solved: bool = False,
 ) -> xr.Dataset:
     """Draw cases of a family, no picture twice; difficulties take turns.
 
@@ -29,6 +35,8 @@ def case_dataset(
         Difficulties of this level only.
     field : str
         Setting that ``count`` comes from, for a refusal to name.
+    solved : bool
+        Cases in which all is done already (:func:`chainofsteps.worlds.solved`).
 
     Returns
     -------
@@ -45,6 +53,7 @@ def case_dataset(
     pictures: set[bytes] = set()
     for index in itertools.count(first):
         case = worlds.draw_case(family, seeds.seed_of(purpose, index), turns[index % len(turns)])
+        case = worlds.solved(case) if solved else case
         if case.first_frame.tobytes() not in pictures:
             pictures.add(case.first_frame.tobytes())
             cases.append(case)
@@ -52,7 +61,7 @@ def case_dataset(
             break
         if index - first > _MAX_DRAWS_A_CASE * count:
             raise Refused(family, field, count, f"at most {len(cases)}, the world holds no more in this block")
-    drawn = [family, purpose, first, count] if level is None else [family, purpose, first, count, level]
+    drawn = [family, purpose, first, count, *([] if level is None else [level]), *(["solved"] if solved else [])]
     return xr.Dataset(
         {
             "case_seed": ("case", np.array([case.seed for case in cases], np.int64)),

@@ -1,4 +1,4 @@
-"""From latents to pictures, as the pipeline does it, and not twice what did not change."""
+"""From latents to pictures and back, as the pipeline does it, and not twice what did not change."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import torch
 from diffusers import WanImageToVideoPipeline
 
 from chainofsteps.models.frame_wise import frame_wise, is_frame_wise
+from chainofsteps.models.mini import normalise
 
 
 @torch.no_grad()
@@ -35,6 +36,30 @@ def decode(pipe: WanImageToVideoPipeline, latents: torch.Tensor, batch: int = 32
         pixels = ((video.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
         videos.append(pixels.permute(0, 2, 3, 4, 1).cpu().numpy())
     return np.concatenate(videos)
+
+
+@torch.no_grad()
+def encode(pipe: WanImageToVideoPipeline, videos: np.ndarray, batch: int = 32) -> torch.Tensor:
+    """Videos to latents, the other way round.
+
+    Parameters
+    ----------
+    pipe : WanImageToVideoPipeline
+    videos : ndarray of uint8, (stream, frame, height, width, 3)
+    batch : int
+        Videos encoded at once.
+
+    Returns
+    -------
+    Tensor of float32, (stream, channel, latent_frame, row, col)
+        Normalised latents, the mode of the VAE's posterior.
+    """
+    pixels = torch.from_numpy(videos).permute(0, 4, 1, 2, 3)
+    parts = []
+    for part in pixels.split(batch):
+        part = part.to(pipe._execution_device, pipe.vae.dtype) / 127.5 - 1
+        parts.append(normalise(pipe.vae.encode(part).latent_dist.mode(), pipe.vae).float())
+    return torch.cat(parts)
 
 
 class TrajectoryDecoder:

@@ -1,12 +1,14 @@
-"""The one denoising loop: any diffusers Wan image-to-video pipeline, many streams, any order of the latent frames.
+"""The one denoising loop: any diffusers Wan image-to-video pipeline, many streams, any order, any intervention.
 
 It drives the pipeline's own parts and follows ``WanImageToVideoPipeline.__call__`` (diffusers 0.42) step by step.
-In joint order, with one stream, it gives that method's latents.
+In joint order, with one stream and no intervention, it gives that method's latents. Streams that start alike are
+evaluated once until an intervention parts them.
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +21,16 @@ from PIL import Image
 from chainofsteps.models.check import refuse_shape
 from chainofsteps.models.load import pipeline_form
 from chainofsteps.refusal import Refused
+from chainofsteps.sampling.blocks import BlockObserver, hooked
+from chainofsteps.sampling.interventions import (
+    Intervention,
+    check_interventions,
+    donors_of,
+    edit_states,
+    edit_velocities,
+)
 from chainofsteps.sampling.orders import Order, build_order
+from chainofsteps.sampling.sharing import share_rows, split_rows
 
 # WanAttnProcessor takes what stands before the last 512 context tokens for the image: shorter texts would mix with it.
 IMAGE_CONTEXT_TEXT_LENGTH = 512
@@ -38,12 +49,20 @@ class Stream:
     prompt : str
     seed : int
         Of the stream's own initial noise, drawn on the CPU.
+    interventions : tuple of Intervention
+        What is changed on its way.
     """
 
     case_id: str
     image: np.ndarray
     prompt: str
     seed: int
+    interventions: tuple[Intervention, ...] = ()
+
+    @property
+    def start(self) -> tuple[bytes, str, int]:
+        """What its first evaluation depends on: streams of one start share their steps until they part."""
+        return self.image.tobytes(), self.prompt, self.seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +81,7 @@ class Moment:
     active : Tensor of bool, (latent_frame,)
         Whether the frame takes a step at this evaluation.
     state : Tensor, (stream, channel, latent_frame, row, col)
-        Latents before the step.
+        Latents before the step, as interventions have left them.
     velocity : Tensor, as `state`
         The network's answer (noise minus clean), both guidance passes combined, for all frames.
     clean_estimate : Tensor, as `state`
@@ -78,6 +97,13 @@ class Moment:
     state: torch.Tensor
     velocity: torch.Tensor
     clean_estimate: torch.Tensor
+
+    def of(self, rows: np.ndarray) -> Moment:
+        """The same moment of the streams that these rows stand for."""
+        if np.array_equal(rows, np.arange(len(self.state))):
+            return self
+        tensors = {name: getattr(self, name)[rows] for name in ("state", "velocity", "clean_estimate")}
+        return dataclasses.replace(self, **tensors)
 
 
 Observer = Callable[[Moment], None]
@@ -98,32 +124,39 @@ def sample(
     guidance_scale_2: float | None = None,
     negative_prompt: str = "",
     max_sequence_length: int = 512,
+    batch: int | None = None,
     observers: Sequence[Observer] = (),
+    block_observers: Sequence[BlockObserver] = (),
     progress: Progress | None = None,
 ) -> torch.Tensor:
-    """Denoise a batch of streams; images, prompts and seeds may all differ.
+    """Denoise a batch of streams; images, prompts, seeds and interventions may all differ.
 
-    A stream's result depends on the others in its batch only by rounding.
+    A stream's result depends on the others in its batch only by rounding, or where an intervention names them.
 
     Parameters
     ----------
     pipe : WanImageToVideoPipeline
-        Any of the forms of `pipeline_form`. Left as it was: schedulers are copied.
+        Any of the forms of `pipeline_form`. Left as it was: schedulers are copied, hooks removed.
     streams : sequence of Stream
-        The batch, all of it at once.
+        All of them at once.
     order : str
         Key in `orders.ORDERS`. Other orders than joint need the ti2v form, which takes a timestep for each frame.
     steps : int
-        Denoising steps S (of each frame, in the frame-by-frame order).
+        Denoising steps S (of each frame, in the orders that move them in turn).
     frames, height, width : int
         Video frames and pixels, taken literally. (``pipe(num_frames=n)`` makes n + 1 frames where the VAE's temporal
         factor is 1: n % 1 is never 1, so it rounds to n // 1 * 1 + 1.)
     guidance_scale, guidance_scale_2, negative_prompt, max_sequence_length
         As in ``pipe(...)``: guidance acts where ``guidance_scale > 1``.
+    batch : int, optional
+        Different states that go through the network at once; all of them where it is None. States whose interventions
+        need each other's tokens are never parted.
     observers : sequence of callable
         Each is called with the `Moment` of every evaluation. Its tensors may be kept, not written to.
+    block_observers : sequence of callable
+        Each is called with the `BlockMoment` of every block, pass and batch of every evaluation.
     progress : callable, optional
-        Called with (evaluations done, evaluations in all).
+        Called with (evaluations done, evaluations in all), each of all streams.
 
     Returns
     -------
@@ -133,47 +166,41 @@ def sample(
     Raises
     ------
     Refused
-        A shape, order, scheduler or option that this pipeline cannot take; no stream; an image of another kind.
+        A shape, order, scheduler, option or intervention that this pipeline cannot take; no stream; an image of
+        another kind.
     """
+    timetable = prepare_order(pipe, order, steps, frames, height, width)
     _refuse_options(pipe, streams, guidance_scale_2, max_sequence_length)
-    first_network = pipe.transformer if pipe.transformer is not None else pipe.transformer_2
+    _refuse_interventions(pipe, streams, timetable)
+    first_network = _first_network(pipe)
     patch_size = first_network.config.patch_size
-    refuse_shape(
-        pipe.name_or_path or "pipeline",
-        temporal_factor=pipe.vae_scale_factor_temporal,
-        spatial_factor=pipe.vae_scale_factor_spatial,
-        patch_size=patch_size,
-        frames=frames,
-        height=height,
-        width=width,
-    )
     ti2v = pipeline_form(pipe) == "ti2v"
-    timetable = build_order(order, (frames - 1) // pipe.vae_scale_factor_temporal + 1, steps)
-    if not ti2v and not timetable.active.all():
-        raise Refused("sampling", "order", order, "joint; others need one timestep a token (ti2v form)")
-    if ti2v:
-        timetable = _give_first_frame(timetable, steps)
     device = pipe._execution_device
     schedule = _prepare_schedule(pipe.scheduler, steps, device)
     schedulers = [(group, copy.deepcopy(schedule)) for group in timetable.groups]
 
-    # 1. Conditions
+    # 1. Rows: what differs at each evaluation
+    evaluations = len(timetable.active)
+    plan = share_rows([stream.start for stream in streams], [stream.interventions for stream in streams], evaluations)
+    starts = _distinct(streams)
+
+    # 2. Conditions
     dtype = first_network.dtype
     guided = guidance_scale > 1
-    prompt_embeds = _encode_prompts(pipe, [stream.prompt for stream in streams], max_sequence_length).to(dtype)
+    prompt_embeds = _encode_prompts(pipe, [stream.prompt for stream in starts], max_sequence_length).to(dtype)
     negative_embeds = None
     if guided:
-        negative_embeds = _encode_prompts(pipe, [negative_prompt] * len(streams), max_sequence_length).to(dtype)
-    image_embeds = _encode_images(pipe, streams)
+        negative_embeds = _encode_prompts(pipe, [negative_prompt] * len(starts), max_sequence_length).to(dtype)
+    image_embeds = _encode_images(pipe, starts)
     if image_embeds is not None:
         image_embeds = image_embeds.to(dtype)
 
-    # 2. Noise and given frame
-    state, condition = _prepare_states(pipe, streams, frames, height, width, device)
+    # 3. Noise and given frame
+    state, condition = _prepare_states(pipe, starts, frames, height, width, device)
     if ti2v:
         state = torch.cat([condition, state[:, :, 1:]], dim=2)
 
-    # 3. Schedule of each frame
+    # 4. Schedule of each frame
     step_index = torch.from_numpy(timetable.step_index)
     active = torch.from_numpy(timetable.active).to(device)
     sigmas = schedule.sigmas.to(device)[step_index]
@@ -183,29 +210,61 @@ def sample(
     if pipe.config.boundary_ratio is not None:
         boundary = pipe.config.boundary_ratio * schedule.config.num_train_timesteps
 
-    # 4. Denoising loop
-    evaluations = len(timetable.active)
-    for index in range(evaluations):
+    # 5. Denoising loop
+    clean_estimate = torch.zeros_like(state)
+    start = np.arange(len(starts))
+    for index, rows in enumerate(plan):
+        start = start[rows.parent]
+        if not np.array_equal(rows.parent, np.arange(len(state))):
+            state, clean_estimate = state[rows.parent], clean_estimate[rows.parent]
+            for _, scheduler in schedulers:
+                _take_rows(scheduler, rows.parent)
+        acting = [[each for each in streams[number].interventions if index in each.steps] for number in rows.stream]
+        seeds = [streams[number].seed for number in rows.stream]
+        state = edit_states(state, clean_estimate, sigmas[index], acting, seeds, rows.of_stream, index)
+
         t = timesteps[index][active[index]].max()
         high_noise = boundary is None or t >= boundary
         network = pipe.transformer if high_noise else pipe.transformer_2
         scale = guidance_scale if high_noise or guidance_scale_2 is None else guidance_scale_2
-        if ti2v:
-            network_input = state.to(dtype)
-            tokens_a_frame = (state.shape[3] // patch_size[1]) * (state.shape[4] // patch_size[2])
-            network_timestep = timesteps[index].float().repeat_interleave(tokens_a_frame).expand(len(streams), -1)
-        else:
-            network_input = torch.cat([state, condition], dim=1).to(dtype)
-            network_timestep = t.expand(len(streams))
-
-        velocity = _evaluate(network, "cond", network_input, network_timestep, prompt_embeds, image_embeds)
-        if guided:
-            unguided = _evaluate(network, "uncond", network_input, network_timestep, negative_embeds, image_embeds)
-            velocity = unguided + scale * (velocity - unguided)
+        links = [{int(rows.of_stream[donor]) for donor in donors_of(each)} for each in acting]
+        velocities = {}
+        for members in split_rows(links, batch or len(rows)):
+            owners = start[members]
+            if ti2v:
+                network_input = state[members].to(dtype)
+                tokens_a_frame = (state.shape[3] // patch_size[1]) * (state.shape[4] // patch_size[2])
+                network_timestep = timesteps[index].float().repeat_interleave(tokens_a_frame).expand(len(members), -1)
+            else:
+                network_input = torch.cat([state[members], condition[owners]], dim=1).to(dtype)
+                network_timestep = t.expand(len(members))
+            embeds = None if image_embeds is None else image_embeds[owners]
+            blocks = {
+                "network": network,
+                "index": index,
+                "members": members,
+                "acting": acting,
+                "of_stream": rows.of_stream,
+                "observers": block_observers,
+            }
+            with hooked(**blocks, context="cond", network_input=network_input):
+                velocity = _evaluate(network, "cond", network_input, network_timestep, prompt_embeds[owners], embeds)
+            if guided:
+                with hooked(**blocks, context="uncond", network_input=network_input):
+                    unguided = _evaluate(
+                        network, "uncond", network_input, network_timestep, negative_embeds[owners], embeds
+                    )
+                velocity = unguided + scale * (velocity - unguided)
+            velocities.update(zip(members, velocity, strict=True))
+        velocity = torch.stack([velocities[row] for row in range(len(rows))])
+        velocity = edit_velocities(velocity, state, sigmas[index], active[index], acting, rows.of_stream)
 
         moment = _describe(index, sigmas[index], timesteps[index], active[index], state, velocity)
-        for observe in observers:
-            observe(moment)
+        clean_estimate = moment.clean_estimate
+        if observers:
+            seen = moment.of(rows.of_stream)
+            for observe in observers:
+                observe(seen)
 
         stepped = state.clone()
         for group, scheduler in schedulers:
@@ -219,7 +278,65 @@ def sample(
             progress(index + 1, evaluations)
 
     pipe.maybe_free_model_hooks()
-    return state
+    return state[plan[-1].of_stream]
+
+
+def prepare_order(pipe: WanImageToVideoPipeline, order: str, steps: int, frames: int, height: int, width: int) -> Order:
+    """The timetable of a run of this pipeline, its given frame left out.
+
+    Raises
+    ------
+    Refused
+        A shape or order that this pipeline cannot take.
+    """
+    refuse_shape(
+        pipe.name_or_path or "pipeline",
+        temporal_factor=pipe.vae_scale_factor_temporal,
+        spatial_factor=pipe.vae_scale_factor_spatial,
+        patch_size=_first_network(pipe).config.patch_size,
+        frames=frames,
+        height=height,
+        width=width,
+    )
+    ti2v = pipeline_form(pipe) == "ti2v"
+    timetable = build_order(order, (frames - 1) // pipe.vae_scale_factor_temporal + 1, steps)
+    if not ti2v and not timetable.active.all():
+        raise Refused("sampling", "order", order, "joint; others need one timestep a token (ti2v form)")
+    return _give_first_frame(timetable, steps) if ti2v else timetable
+
+
+def count_evaluations(streams: Sequence[Stream], timetable: Order) -> int:
+    """Evaluations of single states that `sample` makes of these streams; guidance doubles them."""
+    plan = share_rows(
+        [stream.start for stream in streams], [stream.interventions for stream in streams], len(timetable.active)
+    )
+    return sum(map(len, plan))
+
+
+def _distinct(streams: Sequence[Stream]) -> list[Stream]:
+    """The first stream of each start, in order."""
+    first: dict[tuple, Stream] = {}
+    for stream in streams:
+        first.setdefault(stream.start, stream)
+    return list(first.values())
+
+
+def _first_network(pipe: WanImageToVideoPipeline) -> torch.nn.Module:
+    return pipe.transformer if pipe.transformer is not None else pipe.transformer_2
+
+
+def _refuse_interventions(pipe: WanImageToVideoPipeline, streams: Sequence[Stream], timetable: Order) -> None:
+    networks = [network for network in (pipe.transformer, pipe.transformer_2) if network is not None]
+    for stream in streams:
+        check_interventions(
+            stream.interventions,
+            f"case {stream.case_id}",
+            streams=len(streams),
+            evaluations=len(timetable.active),
+            latent_frames=timetable.active.shape[1],
+            layers=min(len(network.blocks) for network in networks),
+            given_frame=pipeline_form(pipe) == "ti2v",
+        )
 
 
 def _refuse_options(
@@ -302,6 +419,18 @@ def _prepare_states(
         states.append(state)
         conditions.append(condition)
     return torch.cat(states), torch.cat(conditions)
+
+
+def _take_rows(scheduler: SchedulerMixin, rows: np.ndarray) -> None:
+    """Take over what a multistep scheduler remembers of each state: its only tensors of five axes."""
+
+    def taken(value: object) -> object:
+        if isinstance(value, list):
+            return [taken(each) for each in value]
+        return value[rows] if isinstance(value, torch.Tensor) and value.ndim == 5 else value
+
+    for name, value in vars(scheduler).items():
+        setattr(scheduler, name, taken(value))
 
 
 def _evaluate(

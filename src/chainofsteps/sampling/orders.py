@@ -9,6 +9,8 @@ import numpy as np
 
 from chainofsteps.refusal import Refused
 
+_SHUFFLES = 1000  # permutations drawn, of which the one least correlated with time is taken
+
 
 @dataclass(frozen=True, eq=False)
 class Order:
@@ -71,14 +73,64 @@ def frame_by_frame(latent_frames: int, steps: int) -> Order:
     Order
         (F - 1) * S evaluations.
     """
-    _refuse_small("frame_by_frame", latent_frames, 2, steps)
-    evaluation = np.arange((latent_frames - 1) * steps)[:, None]
-    start = (np.arange(latent_frames) - 1)[None] * steps
+    return _staggered("frame_by_frame", np.arange(latent_frames - 1) * steps, steps)
+
+
+def shuffled(latent_frames: int, steps: int) -> Order:
+    """As `frame_by_frame`, but the latent frames take their turns in an order that has nothing to do with time.
+
+    The control of the control: frames are in a chain, but not in that of time. The turns are a permutation drawn once
+    for each number of frames, the one least correlated with time among those drawn.
+
+    Parameters
+    ----------
+    latent_frames, steps : int
+        F (the given one included, at least 2) and S steps a frame.
+
+    Returns
+    -------
+    Order
+        (F - 1) * S evaluations.
+    """
+    free = max(latent_frames - 1, 0)
+    rng = np.random.default_rng(free)
+    drawn = [rng.permutation(free) for _ in range(_SHUFFLES)]
+    time = np.arange(free) - (free - 1) / 2
+    turns = min(drawn, key=lambda turns: abs(time @ turns))
+    return _staggered("shuffled", turns * steps, steps)
+
+
+def pyramid(latent_frames: int, steps: int) -> Order:
+    """Each latent frame one step behind the frame before it: between joint and frame by frame.
+
+    The pyramid schedule of diffusion forcing (Chen et al. 2024, arXiv:2407.01392).
+
+    Parameters
+    ----------
+    latent_frames, steps : int
+        F (the given one included, at least 2) and S steps a frame.
+
+    Returns
+    -------
+    Order
+        S + F - 2 evaluations.
+    """
+    return _staggered("pyramid", np.arange(latent_frames - 1), steps)
+
+
+def _staggered(name: str, start: np.ndarray, steps: int) -> Order:
+    """Frames after the given one that take all their steps in a row, each from its own evaluation on."""
+    _refuse_small(name, len(start) + 1, 2, steps)
+    evaluation = np.arange(start.max() + steps)[:, None]
+    # The given frame has been through before the first evaluation.
+    start = np.concatenate([[-steps], start])[None]
     step_index = np.clip(evaluation - start, 0, steps)
-    return Order("frame_by_frame", step_index, (evaluation >= start) & (evaluation < start + steps))
+    return Order(name, step_index, (evaluation >= start) & (evaluation < start + steps))
 
 
-ORDERS: dict[str, Callable[[int, int], Order]] = {"joint": joint, "frame_by_frame": frame_by_frame}
+ORDERS: dict[str, Callable[[int, int], Order]] = {
+    function.__name__: function for function in (joint, frame_by_frame, shuffled, pyramid)
+}
 
 
 def build_order(name: str, latent_frames: int, steps: int) -> Order:

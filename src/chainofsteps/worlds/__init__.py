@@ -9,12 +9,14 @@ from chainofsteps.worlds.base import (
     families,
     family,
     score,
+    solved,
 )
-from chainofsteps.worlds.grid import ABSENT, GLYPHS, GRID, SIZE, STATES_PER_KIND, Reading
+from chainofsteps.worlds.grid import ABSENT, FLOOR, GLYPHS, GRID, SIZE, STATES_PER_KIND, Reading
 from chainofsteps.worlds.motion import FRAMES
 
 __all__ = [
     "ABSENT",
+    "FLOOR",
     "FRAMES",
     "GLYPHS",
     "GRID",
@@ -29,4 +31,5 @@ __all__ = [
     "families",
     "family",
     "score",
+    "solved",
 ]

@@ -29,6 +29,7 @@ Nothing else knows a family's name: :func:`family` imports the module that the c
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import pkgutil
@@ -85,6 +86,8 @@ class Case:
         What the family's solver needs.
     plan : ndarray of int16, (frame,)
         An exact solution: the only one, or one of `answers` drawn with the case.
+    solved : bool
+        Whether the given frame shows the end of the solution, so that nothing is left to do: see `solved`.
     """
 
     family: str
@@ -93,10 +96,11 @@ class Case:
     scene: np.ndarray
     facts: dict
     plan: np.ndarray = field(repr=False)
+    solved: bool = False
 
     @property
     def case_id(self) -> str:
-        return f"{self.family}-{self.difficulty}-{self.seed}"
+        return f"{self.family}-{self.difficulty}-{self.seed}" + ("-solved" if self.solved else "")
 
     @property
     def level(self) -> str:
@@ -107,7 +111,8 @@ class Case:
     @property
     def answers(self) -> np.ndarray:
         """Every right plan, int16 (answer, frame); equally likely."""
-        return np.stack(family(self.family).answers(self.scene, self.facts))
+        plans = np.stack(family(self.family).answers(self.scene, self.facts))
+        return _held(plans) if self.solved else plans
 
     @property
     def prompt(self) -> str:
@@ -139,7 +144,18 @@ class Case:
         """Everything that cannot be drawn again from family, seed and difficulty alone, and a human's check."""
         answer = int(np.flatnonzero((self.answers == self.plan).all(1))[0])
         stored = {"scene": self.scene.tolist(), "facts": self.facts, "answer": answer}
+        stored |= {"solved": True} if self.solved else {}
         return json.dumps(stored, sort_keys=True, separators=(",", ":"))
+
+
+def _held(plans: np.ndarray) -> np.ndarray:
+    """Plans (..., frame) that hold the last state from the first frame on."""
+    return np.repeat(plans[..., -1:], plans.shape[-1], axis=-1)
+
+
+def solved(case: Case) -> Case:
+    """The same scene when all is done: the right plan is to leave it as it is, and there is nothing to reason about."""
+    return dataclasses.replace(case, plan=_held(case.plan), solved=True)
 
 
 def case_from_json(family_name: str, seed: int, difficulty: int, text: str) -> Case:
@@ -147,7 +163,8 @@ def case_from_json(family_name: str, seed: int, difficulty: int, text: str) -> C
     stored = json.loads(text)
     scene = np.array(stored["scene"])
     plan = family(family_name).answers(scene, stored["facts"])[stored["answer"]]
-    return Case(family_name, seed, difficulty, scene, stored["facts"], plan)
+    case = Case(family_name, seed, difficulty, scene, stored["facts"], plan)
+    return solved(case) if stored.get("solved") else case
 
 
 def draw_case(family_name: str, seed: int, difficulty: int) -> Case:

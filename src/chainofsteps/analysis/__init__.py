@@ -1,0 +1,1 @@
+"""Measures on arrays: similarity of representations, energy of tokens, linear probes."""

@@ -1,0 +1,110 @@
+"""Linear probes: what can be read off a representation, on cases that the probe has not seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import GroupShuffleSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from chainofsteps.refusal import Refused
+
+_LEAST = 2
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a probe found.
+
+    Attributes
+    ----------
+    score : float
+        Balanced accuracy on the held-out groups.
+    control : float
+        That of a probe of the same kind fitted to shuffled labels, on shuffled labels: what the features' size and the
+        classes' shares give by themselves.
+    chance : float
+        1 over the number of classes.
+    """
+
+    score: float
+    control: float
+    chance: float
+
+    @property
+    def selectivity(self) -> float:
+        """Score less control (Hewitt and Liang 2019, arXiv:1909.03368)."""
+        return self.score - self.control
+
+
+def split_groups(labels: np.ndarray, groups: np.ndarray, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Samples to fit and samples to score, no group on both sides; classes that one side lacks are left out of both.
+
+    Parameters
+    ----------
+    labels, groups, held_out, seed
+        As in `probe`.
+
+    Returns
+    -------
+    tuple of ndarray of int
+        Positions of the samples.
+    """
+    split = GroupShuffleSplit(n_splits=1, test_size=held_out, random_state=seed)
+    fitted, held = next(split.split(labels, labels, groups))
+    common = np.intersect1d(labels[fitted], labels[held])
+    return fitted[np.isin(labels[fitted], common)], held[np.isin(labels[held], common)]
+
+
+def probe(
+    features: np.ndarray, labels: np.ndarray, groups: np.ndarray, *, held_out: float, seed: int, alpha: float = 1.0
+) -> Probe:
+    """Fit a ridge classifier on some groups and score it on the others.
+
+    Parameters
+    ----------
+    features : ndarray, (sample, channel)
+    labels : ndarray, (sample,)
+    groups : ndarray, (sample,)
+        The case that each sample belongs to; a case is either fitted or held out.
+    held_out : float
+        Share of the groups that are held out.
+    seed : int
+        Of split and shuffling.
+    alpha : float
+        Ridge penalty, on standardised features.
+
+    Returns
+    -------
+    Probe
+
+    Raises
+    ------
+    Refused
+        Lengths that differ, values that are not finite, fewer than two groups, or classes on both sides of the split.
+    """
+    if not len(features) == len(labels) == len(groups):
+        raise Refused("probe", "samples", f"{len(features)}, {len(labels)}, {len(groups)}", "as many of each")
+    if not np.isfinite(features).all():
+        raise Refused("probe", "features", "NaN or infinity", "finite numbers")
+    if len(np.unique(groups)) < _LEAST:
+        raise Refused("probe", "groups", len(np.unique(groups)), f"at least {_LEAST}")
+    fitted, held = split_groups(labels, groups, held_out, seed)
+    classes = np.unique(labels[held])
+    if len(classes) < _LEAST:
+        raise Refused("probe", "classes", f"{len(classes)} on both sides of the split", f"at least {_LEAST}")
+    shuffled = labels.copy()
+    rng = np.random.default_rng(seed)
+    for part in (fitted, held):
+        shuffled[part] = rng.permutation(labels[part])
+
+    def score(answers: np.ndarray) -> float:
+        model = make_pipeline(StandardScaler(), RidgeClassifier(alpha=alpha, class_weight="balanced"))
+        model.fit(features[fitted], answers[fitted])
+        return float(balanced_accuracy_score(answers[held], model.predict(features[held])))
+
+    return Probe(score(labels), score(shuffled), 1 / len(classes))

@@ -1,0 +1,125 @@
+"""Layer swap (E11; C9): one block's visual tokens come from another scene; does the answer come with them?"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import xarray as xr
+from diffusers import WanImageToVideoPipeline
+
+from chainofsteps import seeds as case_seeds
+from chainofsteps import worlds
+from chainofsteps.experiments.arms import (
+    CLEAN,
+    Arm,
+    Run,
+    carry_out,
+    cases_in,
+    make_run,
+    make_stream,
+    outcome_dataset,
+    run_settings,
+)
+from chainofsteps.refusal import Refused
+from chainofsteps.sampling.interventions import BlockIntervention
+
+DONORS = ("other_answer", "same_answer")
+_MOST_DRAWS = 20_000
+
+
+def find_donors(case: worlds.Case, purpose: str, first: int) -> tuple[worlds.Case, worlds.Case]:
+    """Another scene of the same difficulty that ends in another state, and one that ends in the same.
+
+    Parameters
+    ----------
+    case : Case
+    purpose : str
+        Of the case; donors are drawn from the same block of seeds.
+    first : int
+        Index in the block to draw from, behind all cases in use.
+
+    Returns
+    -------
+    tuple of Case
+        In the order of `DONORS`.
+
+    Raises
+    ------
+    Refused
+        The world has no such scene among many drawn.
+    """
+    found: dict[bool, worlds.Case] = {}
+    for index in range(first, first + _MOST_DRAWS):
+        other = worlds.draw_case(case.family, case_seeds.seed_of(purpose, index), case.difficulty)
+        if not np.array_equal(other.scene, case.scene):
+            found.setdefault(bool(other.plan[-1] == case.plan[-1]), other)
+        if len(found) == len(DONORS):
+            return found[False], found[True]
+    raise Refused(
+        f"case {case.case_id}", "donors", f"none in {_MOST_DRAWS} draws", "scenes with the same and another end"
+    )
+
+
+def plan_swap(
+    pipe: WanImageToVideoPipeline, cases: xr.Dataset, model: dict, settings: dict, seeds: list[int], batch: int
+) -> list[Run]:
+    """The runs of this experiment, one; arguments as `run_swap`."""
+    loop = run_settings(model, "joint", settings["steps"], batch)
+    drawn = cases_in(cases)
+    pairs = list(itertools.product(settings["layers"], settings["at_steps"], range(len(DONORS))))
+    behind = len(drawn) * len(seeds) * (1 + len(pairs))
+
+    def swapping(layer: int, step: int, donor: int) -> Arm:
+        def interventions(case: int, position: int) -> tuple[BlockIntervention, ...]:
+            stream = position // (1 + len(pairs))
+            source = behind + stream * len(DONORS) + donor
+            return (BlockIntervention((layer,), (step,), (source,), passes=tuple(settings["passes"])),)
+
+        coordinates = {"swapped_layer": layer, "swapped_step": step, "donor": DONORS[donor]}
+        return Arm(f"layer {layer} step {step} {DONORS[donor]}", coordinates, interventions)
+
+    arms = [Arm(CLEAN, {"swapped_layer": -1, "swapped_step": -1, "donor": CLEAN}), *itertools.starmap(swapping, pairs)]
+    run = make_run(drawn, seeds, arms, loop)
+    for case in drawn:
+        donors = find_donors(case, cases.attrs["purpose"], settings["donors_from"])
+        run.streams.extend(make_stream(donor, seed) for seed in seeds for donor in donors)
+    return [run]
+
+
+def run_swap(
+    pipe: WanImageToVideoPipeline, cases: xr.Dataset, model: dict, settings: dict, seeds: list[int], batch: int
+) -> xr.Dataset:
+    """Swap the tokens of one block at one step and look how the video ends.
+
+    Parameters
+    ----------
+    pipe, cases, model, seeds, batch
+        As :func:`chainofsteps.experiments.erasure.run_erasure`.
+    settings : dict
+        ``steps``; ``layers`` and ``at_steps``, all pairs; ``passes`` of guidance; ``donors_from``, index of the first
+        donor in the block of case seeds.
+
+    Returns
+    -------
+    Dataset
+        By the ``swap`` schema.
+    """
+    (run,) = plan_swap(pipe, cases, model, settings, seeds, batch)
+    owners = [
+        donor for case in run.cases for donor in find_donors(case, cases.attrs["purpose"], settings["donors_from"])
+    ]
+    others = [donor for pair in zip(*[iter(owners)] * len(DONORS), strict=True) for _ in seeds for donor in pair]
+    outcome = carry_out(pipe, run, others=others, title=cases.attrs["family"])
+    final = outcome.plan[..., -1]
+    ends = outcome.others[:, -1].reshape(len(run.cases), len(seeds), len(DONORS))
+    which = np.array([DONORS.index(arm.coordinates["donor"]) if arm.name != CLEAN else 0 for arm in run.arms])
+    by_arm = ("case", "seed", "arm")
+    return outcome_dataset(
+        run,
+        outcome,
+        cases,
+        settings,
+        flips=(by_arm, (final != final[:, :, :1]).astype(np.int8)),
+        takes_donors_end=(by_arm, (final == ends[:, :, which]).astype(np.int8)),
+    )

@@ -1,0 +1,407 @@
+"""The experiments: on tiny random pipelines of every form by their schemas, on the mini reasoner by what must come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from chainofsteps import datasets, worlds
+from chainofsteps.experiments.arms import (
+    CLEAN,
+    Outcome,
+    cases_in,
+    evaluations,
+    join_worlds,
+    make_run,
+    own_evaluation,
+    run_settings,
+)
+from chainofsteps.experiments.ensemble import best, picked, vote, windows_of
+from chainofsteps.experiments.erasure import erasure_arms, frame_change
+from chainofsteps.experiments.layers import NOT_ASKED, latent_plan, mover_tokens, occupied_tokens
+from chainofsteps.experiments.plan import check_disk, measure_rates, plan_rows, time_line
+from chainofsteps.experiments.plant import check_pair, plans_to_plant
+from chainofsteps.experiments.registry import EXPERIMENTS
+from chainofsteps.experiments.swap import find_donors
+from chainofsteps.models.load import load_pipeline
+from chainofsteps.readout.cases import case_dataset
+from chainofsteps.refusal import Refused
+from chainofsteps.sampling.interventions import BlockIntervention
+from chainofsteps.sampling.loop import Stream, sample
+from chainofsteps.sampling.orders import build_order
+
+ROOT = Path(__file__).parents[2]
+FORMS = ("single", "two_networks", "ti2v")
+SHAPE = {"frames": 9, "height": 32, "width": 32}
+SETTINGS = {
+    "erasure": {
+        "order": "joint",
+        "steps": 3,
+        "kinds": ["replace", "erase", "resample"],
+        "at_steps": [0, 2],
+        "at_frames": [1, 2],
+        "cells": {"kinds": ["erase"], "steps": [1], "frames": [1, 2]},
+        "doses": {"counts": [2], "sets": 1, "kinds": ["replace"]},
+        "seed": 0,
+    },
+    "plant": {"order": "joint", "steps": 2, "at_steps": [0, 1], "at_frames": [1, 2], "seed": 0},
+    "swap": {"steps": 2, "layers": [0, 1], "at_steps": [0], "passes": ["cond"], "donors_from": 7000},
+    "ensemble": {"steps": 2, "members": 2, "windows": [[0, 0], [0, 1]], "random": 1, "seed": 0},
+    "orders": {"orders": {"joint": [1, 2]}, "frames": [5]},
+    "layers": {"steps": 2, "at_steps": [0, 1], "held_out": 0.34, "seed": 0},
+}
+
+
+@pytest.fixture(scope="module")
+def cases():
+    return case_dataset("maze", "pilot", 0, 6)
+
+
+@pytest.fixture(scope="module")
+def mini():
+    return load_pipeline(ROOT / "resources/models/mini")
+
+
+def model_of(form: str) -> dict:
+    # The form with an image encoder takes its texts at full length.
+    length = 512 if form == "single" else 20
+    return {**SHAPE, "guidance_scale": 3.0, "negative_prompt": "", "max_sequence_length": length}
+
+
+def outcome_of(kind, pipe, cases, model, settings, seeds=(0,)):
+    outcome = join_worlds([EXPERIMENTS[kind].run(pipe, cases, model, settings, list(seeds), 4)])
+    names = ("kind", "experiment", "model_id", "model_revision", "scheduler", "dtype")
+    return datasets.check(datasets.finished(outcome.assign_attrs(dict.fromkeys(names, kind)), kind), kind, kind)
+
+
+@pytest.mark.parametrize("kind", list(EXPERIMENTS))
+@pytest.mark.parametrize("form", FORMS)
+def test_every_experiment_runs_on_every_form_and_keeps_to_its_schema(tiny_pipeline, cases, form, kind):
+    pipe = tiny_pipeline(form)
+    some = cases.isel(case=slice(6 if kind == "layers" else 2))
+    outcome = outcome_of(kind, pipe, some, model_of(form), SETTINGS[kind])
+    assert outcome.sizes["case"] == some.sizes["case"] and outcome.sizes["seed"] == 1
+    assert (outcome["same_as_clean"].isel(arm=0) == 1).all()
+    for network in filter(None, (pipe.transformer, pipe.transformer_2)):
+        assert not any(block._forward_hooks for block in network.blocks)
+
+
+def test_settings_of_the_tests_are_those_of_the_configuration():
+    schemas = yaml.safe_load((ROOT / "workflow/schemas/interventions.schema.yaml").read_text())["properties"]
+    assert {kind: set(given) for kind, given in SETTINGS.items()} == {
+        kind: set(schema["properties"]) - ({"order"} - set(SETTINGS[kind])) for kind, schema in schemas.items()
+    }
+
+
+# Arms
+
+
+def test_streams_stand_case_by_case_seed_by_seed_arm_by_arm(cases):
+    few = cases_in(cases.isel(case=slice(2)))
+    arms, _ = erasure_arms(SETTINGS["erasure"], build_order("joint", 9, 3))
+    run = make_run(few, [5, 6], arms, {})
+    assert len(run.streams) == 2 * 2 * len(arms)
+    assert [stream.case_id for stream in run.streams[:: 2 * len(arms)]] == [case.case_id for case in few]
+    starts = [stream.seed for stream in run.streams]
+    assert len(set(starts)) == 4 and starts == sorted(starts, key=starts.index)
+
+
+@pytest.mark.parametrize("order", ["joint", "frame_by_frame", "shuffled", "pyramid"])
+def test_a_frames_own_step_is_where_it_stands_before_it(order):
+    table = build_order(order, 5, 3)
+    for frame in range(1, 5):
+        for step in range(3):
+            at = own_evaluation(table, frame, step)
+            assert table.active[at, frame] and table.step_index[at, frame] == step
+
+
+# Erasure
+
+
+def free_order(order="joint", steps=3):
+    table = build_order(order, 9, steps)
+    table.active[:, 0] = False
+    return table
+
+
+def test_erasures_are_of_the_dose_that_they_say():
+    arms, masks = erasure_arms(SETTINGS["erasure"], free_order())
+    sizes = {arm.name: int(mask.sum()) for arm, mask in zip(arms, masks, strict=True)}
+    assert len(sizes) == len(arms) and arms[0].name == CLEAN
+    assert sizes["clean"] == 0
+    assert {sizes[f"{kind} step 2"] for kind in ("replace", "erase", "resample")} == {8}
+    assert sizes["erase frame 1"] == 3
+    assert sizes["erase step 1 frame 2"] == 1
+    assert (sizes["replace 2 steps, set 0"], sizes["replace 2 frames, set 0"]) == (16, 6)
+    for arm, mask in zip(arms, masks, strict=True):
+        acting = np.zeros_like(mask)
+        for each in arm.interventions(0, 0):
+            acting[np.ix_(each.steps, each.frames)] += 1
+        assert np.array_equal(acting, mask)
+
+
+def test_an_erased_step_is_each_frames_own_where_frames_take_turns():
+    settings = SETTINGS["erasure"] | {"order": "frame_by_frame"}
+    arms, masks = erasure_arms(settings, free_order("frame_by_frame"))
+    mask = dict(zip([arm.name for arm in arms], masks, strict=True))["erase step 2"]
+    assert np.argwhere(mask).tolist() == [[(frame - 1) * 3 + 2, frame] for frame in range(1, 9)]
+
+
+def test_frame_change_is_relative_to_the_clean_frame():
+    latents = torch.ones(1, 1, 2, 8, 3, 2, 2)
+    latents[0, 0, 1, :, 1] = 1.5
+    assert frame_change(latents)[0, 0].tolist() == [[0, 0, 0], [0, 0.5, 0]]
+
+
+def test_frame_by_frame_damage_flows_forward_only(mini, cases):
+    """Chain-of-Frames by construction: what comes before an erased frame is not touched by it."""
+    settings = SETTINGS["erasure"] | {
+        "order": "frame_by_frame",
+        "steps": 1,
+        "kinds": [],
+        "cells": {"kinds": ["replace"], "steps": [0], "frames": [4]},
+        "doses": {"counts": [], "sets": 1, "kinds": []},
+    }
+    model = model_of("ti2v") | {"guidance_scale": 1.0}
+    outcome = outcome_of("erasure", mini, cases.isel(case=slice(2)), model, settings)
+    change = outcome["frame_change"].isel(arm=1, seed=0).values
+    assert (change[:, :4] == 0).all() and (change[:, 4] > 0).all()
+
+
+def test_erasing_early_keeps_the_plan_and_erasing_late_leaves_noise(mini, cases):
+    settings = SETTINGS["erasure"] | {"steps": 4, "kinds": ["replace"], "at_steps": [0, 3], "at_frames": []}
+    settings |= {"cells": {"kinds": [], "steps": [], "frames": []}, "doses": {"counts": [], "sets": 1, "kinds": []}}
+    outcome = outcome_of("erasure", mini, cases, model_of("ti2v") | {"guidance_scale": 1.0}, settings)
+    right = (outcome["correct"] == 1).mean(("case", "seed")).values
+    assert right[0] > 0.6 and right[1] > 0.6 and right[2] < 0.2
+    unlike = outcome["dissimilarity"].mean(("case", "seed")).values
+    assert np.allclose(unlike[0], 0, atol=1e-6)
+    assert np.allclose(unlike[2, :3], 0, atol=1e-6) and unlike[2, 3] > 0.1
+
+
+# Plant
+
+
+def test_plants_are_two_plans_of_one_first_frame():
+    for family in worlds.families():
+        case = worlds.draw_case(family, 2**32 + 5, worlds.difficulties(family)[0])
+        one, other = plans_to_plant(case)
+        assert one[0] == other[0] == case.plan[0] and not np.array_equal(one, other)
+        assert (one == case.answers).all(1).any()
+
+
+def test_a_plan_of_another_first_frame_is_refused(cases):
+    one, other = (case for case in cases_in(cases) if case.plan[0] != cases_in(cases)[1].plan[0]), cases_in(cases)[1]
+    case = next(one)
+    with pytest.raises(Refused, match=f"case {case.case_id}: planted plan: given first state {other.plan[0]}"):
+        check_pair(case, np.stack([case.plan, other.plan]))
+
+
+def test_frame_by_frame_a_plant_changes_later_frames_and_no_earlier_one(mini):
+    cases = case_dataset("largest", "pilot", 0, 3)
+    settings = {"order": "frame_by_frame", "steps": 2, "at_steps": [1], "at_frames": [5], "seed": 0}
+    outcome = outcome_of("plant", mini, cases, model_of("ti2v") | {"guidance_scale": 1.0}, settings)
+    plan = outcome["plan"].isel(seed=0)
+    assert (plan.isel(frame=slice(5)) == plan.isel(frame=slice(5), arm=0)).all()
+    wrong = (outcome["planted"] == 1).values
+    follows = outcome["follows"].isel(seed=0, arm=wrong).where(outcome["differs"].isel(seed=0, arm=wrong) == 1)
+    assert follows.isel(frame=5).mean() > 0.4
+    assert (plan.isel(frame=slice(6, None)) != plan.isel(frame=slice(6, None), arm=0)).any()
+
+
+# Swap
+
+
+def test_donors_end_as_they_should(cases):
+    case = cases_in(cases)[0]
+    other, same = find_donors(case, "pilot", 7000)
+    assert other.plan[-1] != case.plan[-1] == same.plan[-1]
+    assert not np.array_equal(same.scene, case.scene)
+    assert {other.difficulty, same.difficulty} == {case.difficulty}
+
+
+def test_a_flip_is_another_end_than_the_clean_ones(mini, cases):
+    settings = SETTINGS["swap"] | {"steps": 1, "layers": [0, 7]}
+    some = cases.isel(case=slice(3))
+    outcome = outcome_of("swap", mini, some, model_of("ti2v") | {"guidance_scale": 1.0}, settings)
+    assert set(outcome["donor"].values[1:]) == {"other_answer", "same_answer"}
+    clean = outcome.isel(arm=0)
+    assert (clean["flips"] == 0).all()
+    assert np.array_equal(outcome["flips"] == 0, outcome["plan"][..., -1] == clean["plan"][..., -1])
+    # In one step, what the last block puts out is what is shown.
+    last = (outcome["swapped_layer"] == 7) & (outcome["donor"] == "other_answer")
+    assert outcome["flips"].isel(arm=last.values).mean() > 0.5
+
+
+# Ensemble
+
+
+def test_vote_takes_the_most_frequent_plan_and_best_the_highest_score():
+    plans = np.array([[1, 2], [3, 4], [3, 4], [1, 2], [3, 4]])
+    assert vote(plans, np.zeros(5)) == 1
+    assert vote(plans[:2], np.zeros(2)) == 0
+    assert best(plans, np.array([0, 0.5, 1, 1, 0])) == 2
+
+
+def test_picked_is_the_members_own_outcome():
+    rng = np.random.default_rng(0)
+    outcome = Outcome(
+        torch.arange(24.0).reshape(2, 3, 4),
+        rng.integers(9, size=(2, 3, 4, 5)),
+        rng.random((2, 3, 4)),
+        rng.integers(2, size=(2, 3, 4, 5)),
+        np.zeros(0),
+    )
+    chosen = picked(outcome, 3, best)
+    assert np.array_equal(chosen.correct[..., 0], outcome.correct[:, :, :3].max(-1))
+    member = outcome.correct[1, 2, :3].argmax()
+    assert np.array_equal(chosen.plan[1, 2, 0], outcome.plan[1, 2, member])
+    assert chosen.latents[1, 2, 0] == outcome.latents[1, 2, member]
+
+
+def test_random_windows_are_as_wide_as_the_first():
+    windows = windows_of({"windows": [[2, 4], [0, 7]], "random": 2, "seed": 1}, 8)
+    assert windows["layers 2-4"] == (2, 3, 4) and windows["layers 0-7"] == tuple(range(8))
+    drawn = [windows[f"random layers {number}"] for number in range(2)]
+    assert all(len(set(each)) == 3 and set(each) <= set(range(8)) for each in drawn) and drawn[0] != drawn[1]
+
+
+def test_members_averaged_with_one_another_are_averaged_by_the_first_layer_alone(tiny_pipeline):
+    """What run_ensemble says of it: mutual averages over layers 0 and 1 are the one of layer 0 of untouched members."""
+    pipe = tiny_pipeline("ti2v")
+    image = np.zeros((32, 32, 3), np.uint8)
+
+    def streams(*interventions):
+        return [Stream("one", image, "solve the maze", seed, each) for seed, each in enumerate(interventions)]
+
+    everyone = (0, 1, 2)
+    mutual = BlockIntervention((0, 1), (0,), everyone)
+    alone = BlockIntervention((0,), (0,), everyone)
+    options = SHAPE | {"max_sequence_length": 20}
+    together = sample(pipe, streams((mutual,), (mutual,), (mutual,)), "joint", 2, **options)
+    leader = sample(pipe, streams((alone,), (), ()), "joint", 2, **options)
+    torch.testing.assert_close(together[0], leader[0], rtol=0, atol=1e-5)
+
+
+def test_arms_of_an_ensemble_cost_what_they_say(mini, cases):
+    settings = SETTINGS["ensemble"] | {"steps": 4, "members": 3}
+    model = model_of("ti2v") | {"guidance_scale": 1.0}
+    outcome = outcome_of("ensemble", mini, cases.isel(case=slice(2)), model, settings)
+    cost = outcome["evaluations"].to_series()
+    assert cost["clean"] == cost["average of noise"] == 4
+    assert cost["average of layers 0-0"] == cost["average of clean estimates"] == cost["one stream, 6 steps"] == 6
+    assert cost["vote of 3, 4 steps"] == cost["best of 3, 4 steps"] == 12
+    assert cost["vote of 3, 2 steps"] == 6
+    members = outcome["correct"].sel(arm=["clean", "member 1", "member 2"])
+    assert (outcome["correct"].sel(arm="best of 3, 4 steps") == members.max("arm")).all()
+
+
+# Orders
+
+
+def test_fewer_frames_have_a_beginning_and_no_score(mini, cases):
+    settings = {"orders": {"joint": [4], "frame_by_frame": [1], "shuffled": [1], "pyramid": [2]}, "frames": [5]}
+    some = cases.isel(case=slice(3))
+    outcome = outcome_of("orders", mini, some, model_of("ti2v") | {"guidance_scale": 1.0}, settings)
+    assert outcome["evaluations"].values.tolist() == [4, 8, 8, 9, 4]
+    short = outcome.isel(arm=-1)
+    assert (short["plan"].isel(frame=slice(5, None)) == -1).all() and (short["plan"].isel(frame=slice(5)) >= 0).all()
+    assert (short["correct"] == 0).all() and short["beginning_correct"].mean() > 0.4
+    whole = outcome.isel(arm=0)
+    assert np.array_equal(whole["beginning_correct"] == 1, whole["frame_correct"].all("frame"))
+
+
+# Layers
+
+
+def test_tokens_of_the_mover_and_of_the_scene():
+    plan = np.array([0, 9, 65 + 63, worlds.ABSENT, -1])
+    tokens = mover_tokens(plan, 4, 4)
+    assert [np.argwhere(each).tolist() for each in tokens] == [[[0, 0]], [[0, 0]], [[3, 3]], [], []]
+    scene = np.full((8, 8), worlds.FLOOR)
+    scene[2, 5] = scene[3, 1] = "full-black"
+    assert np.argwhere(occupied_tokens(scene, 4, 4)).tolist() == [[1, 2]]
+    assert latent_plan(np.arange(9), 3).tolist() == [0, 4, 8]
+    assert latent_plan(np.arange(9), 9).tolist() == list(range(9))
+
+
+def test_blocks_tell_where_the_mover_is_and_shuffled_labels_do_not(mini):
+    cases = case_dataset("reappearance", "pilot", 0, 9)
+    settings = SETTINGS["layers"] | {"steps": 4, "at_steps": [3]}
+    outcome = outcome_of("layers", mini, cases, model_of("ti2v") | {"guidance_scale": 1.0}, settings)
+    score, control = (outcome[name].sel(variable="plan").squeeze() for name in ("probe_score", "probe_control"))
+    assert score.max() > 0.85 and control.max() < 0.7
+    assert np.allclose(np.diagonal(outcome["similarity"].squeeze()), 1, atol=1e-4)
+    assert (outcome["probe_score"].sel(variable=["static", "plan"]) != NOT_ASKED).all()
+    assert outcome["object_ratio"].notnull().all() and (outcome["object_ratio"] > 0).all()
+
+
+# Plan
+
+
+def test_the_plan_counts_what_is_then_evaluated(tiny_pipeline, cases):
+    pipe, some = tiny_pipeline("ti2v"), cases.isel(case=slice(2))
+    seen = []
+    hook = pipe.transformer.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(len(kwargs["hidden_states"])), with_kwargs=True
+    )
+    try:
+        for kind in EXPERIMENTS:
+            seen.clear()
+            given = {"kind": kind, "settings": SETTINGS[kind], "seeds": [0]}
+            enough = cases if kind == "layers" else some
+            (row,) = plan_rows(pipe, "tiny", model_of("ti2v"), kind, given, {"maze": enough}, 4)
+            assert not seen
+            outcome_of(kind, pipe, enough, model_of("ti2v"), SETTINGS[kind])
+            assert row["evaluations"] == sum(seen)
+            assert row["world"] == "maze" and row["videos"] > 0 and row["bytes"] > 0
+    finally:
+        hook.remove()
+
+
+def test_streams_share_most_of_an_erasure(tiny_pipeline, cases):
+    pipe = tiny_pipeline("ti2v")
+    settings = SETTINGS["erasure"] | {"steps": 8, "at_steps": list(range(8)), "at_frames": []}
+    (run,) = EXPERIMENTS["erasure"].plan(pipe, cases, model_of("ti2v"), settings, [0], 4)
+    unshared = len(run.streams) * 8 * 2
+    assert evaluations(pipe, run) < 0.7 * unshared
+
+
+def test_a_plan_that_does_not_fit_is_refused(tmp_path):
+    import pandas as pd
+
+    check_disk(pd.DataFrame({"bytes": [1000]}), tmp_path / "plan.csv")
+    with pytest.raises(Refused, match=r"disk: given .* GB free; accepted: at least 1e\+09 GB"):
+        check_disk(pd.DataFrame({"bytes": [5 * 10**17, 5 * 10**17]}), tmp_path / "plan.csv")
+
+
+def test_time_is_that_of_counts_at_rates(tiny_pipeline, cases):
+    rows = [{"evaluations": 600, "videos": 30}, {"evaluations": 600, "videos": 30}]
+    assert "1200 evaluations at 10 a second, 60 videos at 1 a second: about 3.0 minutes" in time_line(
+        "a", rows, (10, 1)
+    )
+    rates = measure_rates(tiny_pipeline("ti2v"), cases_in(cases)[0], model_of("ti2v"), 2)
+    assert all(rate > 0 for rate in rates)
+
+
+def test_worlds_are_joined_by_case_and_by_world(mini):
+    settings, model = SETTINGS["layers"] | {"steps": 1, "at_steps": [0]}, model_of("ti2v") | {"guidance_scale": 1.0}
+    parts = [
+        EXPERIMENTS["layers"].run(mini, case_dataset(family, "pilot", 0, 6), model, settings, [0], 8)
+        for family in ("maze", "largest")
+    ]
+    joined = join_worlds(parts)
+    assert joined.sizes["case"] == 12 and joined["family"].values.tolist() == ["maze"] * 6 + ["largest"] * 6
+    assert joined["world"].values.tolist() == ["maze", "largest"]
+    assert np.array_equal(joined["probe_score"].isel(world=1), parts[1]["probe_score"].isel(world=0))
+    assert np.array_equal(joined["energy"].isel(case=slice(6, None)), parts[1]["energy"])
+
+
+def test_settings_of_a_run_are_the_models_but_for_frames():
+    model = model_of("ti2v")
+    assert run_settings(model, "joint", 3, 5)["frames"] == 9
+    assert run_settings(model, "joint", 3, 5, 5)["frames"] == 5

@@ -1,0 +1,137 @@
+"""
+Runs the experiments: cases of their own, what is changed on the way from noise to video, and a figure of each.
+`snakemake plan` says beforehand what they take.
+
+REQUIRED INPUTS: the models' folders (config/models.yaml)
+OUTPUTS: {results}/interventions/{cases/{world},plan,{model}/{intervention}}, {results}/figures/{figure}_{model}.png
+"""
+
+INTERVENTIONS = RESULTS / "interventions"
+COMMON = config["interventions"]
+KIND_OF = {
+    "damage_by_dose": "erasure",
+    "same_by_step": "erasure",
+    "propagation": "erasure",
+    "damage_grid": "erasure",
+    "damage_direction": "erasure",
+    "plant_outcome": "plant",
+    "swap_flips": "swap",
+    "ensemble_gain": "ensemble",
+    "success_by_order": "orders",
+    "fewer_frames_and_steps": "orders",
+    "layer_energy": "layers",
+    "layer_probes": "layers",
+    "layer_similarity": "layers",
+}
+
+
+wildcard_constraints:
+    figure="|".join(KIND_OF),
+
+
+rule draw_worlds:
+    input:
+        modules=lambda wildcards: get_modules("workflow/scripts/draw_worlds.py", family_of(wildcards.world)),
+    output:
+        INTERVENTIONS / "cases" / "{world}.nc",
+    log:
+        LOGS / "interventions" / "cases" / "{world}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        family=lambda wildcards: family_of(wildcards.world),
+        solved=lambda wildcards: wildcards.world.startswith(SOLVED),
+        purpose=COMMON["purpose"],
+        first_case=COMMON["first"],
+        case_count=max(each["count"] for each in INTERVENING.values()),
+    message:
+        "Draw {wildcards.world} cases of the experiments"
+    script:
+        "../scripts/draw_worlds.py"
+
+
+rule plan_interventions:
+    input:
+        cases=lambda wildcards: get_worlds(*INTERVENING),
+        weights=lambda wildcards: [file for model in get_intervening() for file in get_shipped(model)],
+        modules=get_modules("workflow/scripts/plan_interventions.py"),
+    output:
+        INTERVENTIONS / "plan.csv",
+    log:
+        LOGS / "interventions" / "plan.log",
+    conda:
+        "../../environment.yml"
+    params:
+        models={model: get_entry(model) for model in get_intervening()},
+        interventions={name: {**given, "worlds": worlds_of(name)} for name, given in INTERVENING.items()},
+        batch=COMMON["batch"],
+    message:
+        "Plan the experiments"
+    script:
+        "../scripts/plan_interventions.py"
+
+
+rule run_intervention:
+    input:
+        cases=lambda wildcards: get_worlds(wildcards.intervention),
+        fingerprint=rules.fingerprint_model.output,
+        weights=get_weights,
+        # What is planned is told before it is done; a plan with another line moves nothing here.
+        plan=ancient(rules.plan_interventions.output),
+        modules=get_modules("workflow/scripts/run_intervention.py"),
+    output:
+        INTERVENTIONS / "{model}" / "{intervention}.nc",
+    log:
+        LOGS / "interventions" / "{model}" / "{intervention}.log",
+    benchmark:
+        LOGS / "interventions" / "{model}" / "{intervention}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+    params:
+        model=get_model,
+        intervention=lambda wildcards: INTERVENING[wildcards.intervention],
+        batch=COMMON["batch"],
+    message:
+        "Run {wildcards.intervention} with {wildcards.model}"
+    script:
+        "../scripts/run_intervention.py"
+
+
+rule plot_intervention:
+    input:
+        datasets=lambda wildcards: expand(
+            rules.run_intervention.output,
+            model=wildcards.model,
+            intervention=get_interventions(wildcards.model, KIND_OF[wildcards.figure]),
+        ),
+        modules=get_modules("workflow/scripts/plot_intervention.py"),
+    output:
+        report(FIGURES / "{figure}_{model}.png", caption="../report/intervention.rst", category="Experiments"),
+    log:
+        LOGS / "interventions" / "figures" / "{figure}_{model}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        kind=lambda wildcards: KIND_OF[wildcards.figure],
+    message:
+        "Plot {wildcards.figure} of {wildcards.model}"
+    script:
+        "../scripts/plot_intervention.py"
+
+
+rule plan:
+    input:
+        rules.plan_interventions.output,
+
+
+rule interventions:
+    input:
+        [
+            expand(rules.plot_intervention.output, figure=figure, model=model)
+            for model in get_intervening()
+            for figure, kind in KIND_OF.items()
+            if get_interventions(model, kind)
+        ],

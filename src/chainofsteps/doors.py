@@ -16,18 +16,38 @@ from chainofsteps.sampling.orders import build_order
 from chainofsteps.statistics.claims import check_entries
 
 SCHEMAS = Path("workflow/schemas")
+EXPERIMENTS = "interventions.experiments"
+OVERRIDES = ("models", "families", "count", "seeds")
 
 
 def check_config(config: dict, where: object) -> None:
-    """Hold the merged configuration against its schema and the families that there are.
+    """Hold the merged configuration against its schemas and the families that there are.
 
     Raises
     ------
     Refused
     """
     check_schema(config, load_yaml(SCHEMAS / "config.schema.yaml"), where)
+    schemas = load_yaml(SCHEMAS / "interventions.schema.yaml")["properties"]
+    for name, given in config["interventions"]["experiments"].items():
+        field = f"{EXPERIMENTS}.{name}"
+        check_schema(_nested(field, own_settings(given)), _nested(field, schemas[given["kind"]], "properties"), where)
     for family in config["cases"]["families"]:
         check_choice(where, "cases.families", family, worlds.families())
+
+
+def own_settings(experiment: dict) -> dict:
+    """Settings of an experiment that its kind gives a meaning to."""
+    return {key: value for key, value in experiment.items() if key not in ("kind", *OVERRIDES)}
+
+
+def _nested(field: str, content: dict, *between: str) -> dict:
+    """What stands at a dotted field, so that messages name the whole of it; ``between`` stands before each key."""
+    for key in reversed(field.split(".")):
+        content = {key: content}
+        for each in between:
+            content = {each: content}
+    return content
 
 
 def check_models(path: str | Path, name: str, where: object) -> dict:
@@ -84,11 +104,8 @@ def check_success(success: dict, models: dict, where: object) -> None:
         raise Refused(where, "success.followed", success["followed"], f"at most success.count, {success['count']}")
 
 
-OVERRIDES = ("models", "families", "count", "seeds")
-
-
 def check_interventions(config: dict, models: dict, where: object) -> dict[str, dict]:
-    """Hold the experiments against their schema, the families and the models.
+    """Hold the experiments against the families and the models, and say what each is.
 
     Parameters
     ----------
@@ -108,16 +125,12 @@ def check_interventions(config: dict, models: dict, where: object) -> dict[str, 
     ------
     Refused
     """
-    common, schemas = config["interventions"], load_yaml(SCHEMAS / "interventions.schema.yaml")["properties"]
+    common = config["interventions"]
     for family in common["solved"]:
         check_choice(where, "interventions.solved", family, worlds.families())
     experiments = {}
     for name, given in common["experiments"].items():
-        settings = {key: value for key, value in given.items() if key not in ("kind", *OVERRIDES)}
-        field = f"interventions.experiments.{name}"
-        check_schema(
-            {"interventions": {"experiments": {name: settings}}}, _nested(field, schemas[given["kind"]]), where
-        )
+        settings, field = own_settings(given), f"{EXPERIMENTS}.{name}"
         experiment = {key: given.get(key, common[key]) for key in OVERRIDES}
         for family in experiment["families"]:
             check_choice(where, f"{field}.families", family, worlds.families())
@@ -127,13 +140,6 @@ def check_interventions(config: dict, models: dict, where: object) -> dict[str, 
             _check_reach(where, field, given["kind"], settings, models[model])
         experiments[name] = {"kind": given["kind"], "settings": settings, **experiment}
     return experiments
-
-
-def _nested(field: str, schema: dict) -> dict:
-    """A schema for what stands at a dotted field, so that messages name the whole of it."""
-    for key in reversed(field.split(".")):
-        schema = {"properties": {key: schema}}
-    return schema
 
 
 def _check_reach(where: object, field: str, kind: str, settings: dict, model: dict) -> None:

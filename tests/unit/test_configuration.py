@@ -137,7 +137,10 @@ def test_default_runs_every_order_on_what_the_model_was_trained_on(default):
     assert set(default["cases"]["families"]) <= set(trained_on(default["model"]))
     for model in default["success"]["models"]:
         assert set(default["success"]["families"]) <= set(trained_on(model))
-    assert {experiment["order"] for experiment in default["experiments"].values()} == set(ORDERS)
+    intervened = default["interventions"]["experiments"]["orders"]["orders"]
+    assert {experiment["order"] for experiment in default["experiments"].values()} < set(intervened) == set(ORDERS)
+    for family in default["interventions"]["families"]:
+        assert family in trained_on(default["model"])
 
 
 def test_models_and_claims_are_accepted(default):
@@ -186,7 +189,7 @@ def test_defaults_of_the_schema_are_those_of_the_file(default):
 @pytest.mark.parametrize(
     ("field", "accepted"),
     [
-        ("colour", "results, model, cases, seeds, experiments, batch, statistics, failures, success"),
+        ("colour", "results, model, cases, seeds, experiments, batch, interventions, statistics, failures, success"),
         ("cases.size", "families, purpose, first, count"),
         ("experiments.joint.shift", "order, steps"),
         ("statistics.level", "draws, seed"),
@@ -219,7 +222,7 @@ def test_unknown_key(default, field, accepted):
         ("seeds", 3, "3", "array"),
         ("experiments", {}, "{}", "at least 1 of them"),
         ("experiments", None, "None", "object"),
-        ("experiments.joint.order", "backwards", "'backwards'", "joint, frame_by_frame"),
+        ("experiments.joint.order", "backwards", "'backwards'", "joint, frame_by_frame, shuffled, pyramid"),
         ("experiments.joint.steps", 0, "0", "at least 1"),
         ("experiments.joint.steps", "20", "'20'", "integer"),
         ("experiments.joint.steps", 20.0, "20.0", "integer"),
@@ -368,6 +371,78 @@ def test_wrong_success(default, models, field, value, given, accepted):
     with pytest.raises(Refused) as caught:
         doors.check_success(default["success"] | {field: value}, models, WHERE)
     assert line_of(caught).startswith(f"{WHERE}: success.{field}: given {given}; accepted: {accepted}")
+
+
+_OF = "interventions.experiments"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "given", "accepted"),
+    [
+        ("erasure.kinds", ["blur"], "'blur'", "replace, erase, resample"),
+        ("erasure.order", "backwards", "'backwards'", "joint, frame_by_frame, shuffled, pyramid"),
+        ("erasure.at_steps", [8], "8", "0 to 7"),
+        ("erasure.at_frames", [9], "9", "1 to 8"),
+        ("erasure.at_frames", [0], "0", "at least 1"),
+        ("erasure.cells.steps", [12], "12", "0 to 7"),
+        ("erasure.cells.frames", [9], "9", "1 to 8"),
+        ("erasure.doses.counts", [9], "9", "2 to 8"),
+        ("erasure_frame_by_frame.cells.steps", [4], "4", "0 to 3"),
+        ("plant.at_frames", [], "none", "at least one"),
+        ("plant.colour", 1, "an unknown key", "order, steps, at_steps, at_frames, seed"),
+        ("swap.layers", [8], "8", "0 to 7"),
+        ("swap.layers", [], "[]", "at least 1 of them"),
+        ("swap.passes", ["both"], "'both'", "cond, uncond"),
+        ("ensemble.windows", [[2, 9]], "9", "0 to 7"),
+        ("ensemble.windows", [[3, 1]], "3 to 1", "first layer, last layer"),
+        ("ensemble.members", 1, "1", "at least 2"),
+        ("orders.frames", [9], "9", "2 to 8"),
+        ("orders.models", ["mini_shallow", "maxi"], "'maxi'", "mini, mini_shallow, mini_one_pass"),
+        ("orders.families", ["labyrinth"], "'labyrinth'", ", ".join(worlds.families())),
+        ("layers.held_out", 1, "1", "less than 1"),
+    ],
+)
+def test_wrong_experiment(default, models, field, value, given, accepted):
+    wrong = with_field(default, f"{_OF}.{field}", value)
+    with pytest.raises(Refused) as caught:
+        doors.check_config(wrong, "config.yaml")
+        doors.check_interventions(wrong, models, "config.yaml")
+    line = line_of(caught)
+    assert line.startswith(f"config.yaml: {_OF}.{field}") and f": given {given}; accepted: {accepted}" in line
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "given", "accepted"),
+    [
+        ("interventions.count", 1, "1", "at least 2"),
+        ("interventions.families", [], "[]", "at least 1 of them"),
+        ("interventions.experiments", {}, "{}", "at least 1 of them"),
+        (f"{_OF}.erasure.kind", "guess", "'guess'", "erasure, plant, swap, ensemble, orders, layers"),
+        (f"{_OF}.swap.count", 0, "0", "at least 2"),
+    ],
+)
+def test_wrong_interventions(default, field, value, given, accepted):
+    assert refusal(with_field(default, field, value)) == (field, given, accepted)
+
+
+def test_unknown_solved_family(default, models):
+    with pytest.raises(Refused, match=r"interventions\.solved: given 'labyrinth'"):
+        doors.check_interventions(with_field(default, "interventions.solved", ["labyrinth"]), models, "config.yaml")
+
+
+def test_each_setting_of_an_experiment_is_needed(default):
+    for name, experiment in default["interventions"]["experiments"].items():
+        for key in set(experiment) - {"kind", "models", "families", "count", "seeds"}:
+            field = f"{_OF}.{name}.{key}"
+            assert refusal(without_field(default, field))[:2] == (field, "nothing")
+
+
+def test_an_experiment_may_have_its_own_models_families_count_and_seeds(default, models):
+    given = doors.check_interventions(default, models, "config.yaml")
+    assert given["orders"]["models"] == ["mini", "mini_shallow"] and given["erasure"]["models"] == ["mini"]
+    assert set(given["swap"]["settings"]) == {"steps", "layers", "at_steps", "passes", "donors_from"}
+    own = with_field(default, f"{_OF}.swap.seeds", [7])
+    assert doors.check_interventions(own, models, "config.yaml")["swap"]["seeds"] == [7]
 
 
 def test_a_model_without_a_revision_may_be_trained_but_not_used(models, written):

@@ -139,9 +139,10 @@ def check_interventions(
     *,
     streams: int,
     evaluations: int,
-    latent_frames: int,
+    latent_shape: tuple[int, int, int, int],
     layers: int,
     given_frame: bool,
+    passes: Sequence[str] = PASSES,
 ) -> None:
     """Refuse what a run does not have.
 
@@ -151,17 +152,22 @@ def check_interventions(
         Of one stream.
     where : object
         The stream, for the message.
-    streams, evaluations, latent_frames, layers : int
+    streams, evaluations, layers : int
         How many there are.
+    latent_shape : tuple of int
+        Channels, latent frames, rows, columns.
     given_frame : bool
         Whether latent frame 0 is given, and so not to be written.
+    passes : sequence of str
+        Guidance passes that there are.
 
     Raises
     ------
     Refused
-        An unknown kind or pass; a step, frame, layer or donor out of range; a kind without what it needs.
+        An unknown kind; a pass, step, frame, layer or donor that there is not; a kind without what it needs, or with
+        what it does not take.
     """
-    first_frame = 1 if given_frame else 0
+    first_frame, latent_frames = (1 if given_frame else 0), latent_shape[1]
     for each in interventions:
         name = type(each).__name__
         _check_range(where, f"{name}.steps", each.steps, 0, evaluations)
@@ -169,10 +175,12 @@ def check_interventions(
         if isinstance(each, StateIntervention):
             if each.kind not in KINDS:
                 raise Refused(where, f"{name}.kind", each.kind, ", ".join(KINDS))
-            needed = _NEEDS.get(each.kind)
-            given = {"latents": each.latents is not None, "donors": bool(each.donors)}
-            if needed and not given[needed]:
-                raise Refused(where, f"{name}.{needed}", "nothing", f"{needed}, which {each.kind} takes")
+            for part, given in (("latents", each.latents is not None), ("donors", bool(each.donors))):
+                if given != (_NEEDS.get(each.kind) == part):
+                    accepted = f"none, since {each.kind} takes none" if given else f"{part}, which {each.kind} takes"
+                    raise Refused(where, f"{name}.{part}", "some" if given else "nothing", accepted)
+            if each.latents is not None and tuple(each.latents.shape) != latent_shape:
+                raise Refused(where, f"{name}.latents", tuple(each.latents.shape), latent_shape)
             _check_range(where, f"{name}.frames", each.frames, first_frame, latent_frames)
             continue
         if not each.donors:
@@ -180,9 +188,8 @@ def check_interventions(
         if isinstance(each, BlockIntervention):
             _check_range(where, f"{name}.layers", each.layers, 0, layers)
             _check_range(where, f"{name}.frames", each.frames or (), 0, latent_frames)
-            unknown = set(each.passes) - set(PASSES)
-            if unknown or not each.passes:
-                raise Refused(where, f"{name}.passes", min(unknown, default="none"), ", ".join(PASSES))
+            if not set(each.passes) & set(passes) or set(each.passes) - set(PASSES):
+                raise Refused(where, f"{name}.passes", ", ".join(each.passes) or "none", ", ".join(passes))
 
 
 def _check_range(where: object, field: str, given: Sequence[int], first: int, end: int) -> None:
@@ -193,7 +200,7 @@ def _check_range(where: object, field: str, given: Sequence[int], first: int, en
 
 def donors_of(acting: Sequence[Intervention]) -> set[int]:
     """Streams that must go through the network beside the one that these interventions act on."""
-    return {donor for each in acting if not isinstance(each, StateIntervention) for donor in each.donors}
+    return {donor for each in acting if isinstance(each, BlockIntervention) for donor in each.donors}
 
 
 def edit_states(

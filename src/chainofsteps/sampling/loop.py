@@ -23,6 +23,7 @@ from chainofsteps.models.load import pipeline_form
 from chainofsteps.refusal import Refused
 from chainofsteps.sampling.blocks import BlockObserver, hooked
 from chainofsteps.sampling.interventions import (
+    PASSES,
     Intervention,
     check_interventions,
     donors_of,
@@ -171,7 +172,7 @@ def sample(
     """
     timetable = prepare_order(pipe, order, steps, frames, height, width)
     _refuse_options(pipe, streams, guidance_scale_2, max_sequence_length)
-    _refuse_interventions(pipe, streams, timetable)
+    _refuse_interventions(pipe, streams, timetable, height, width, guidance_scale > 1)
     first_network = _first_network(pipe)
     patch_size = first_network.config.patch_size
     ti2v = pipeline_form(pipe) == "ti2v"
@@ -221,6 +222,7 @@ def sample(
                 _take_rows(scheduler, rows.parent)
         acting = [[each for each in streams[number].interventions if index in each.steps] for number in rows.stream]
         seeds = [streams[number].seed for number in rows.stream]
+        before = state
         state = edit_states(state, clean_estimate, sigmas[index], acting, seeds, rows.of_stream, index)
 
         t = timesteps[index][active[index]].max()
@@ -273,6 +275,12 @@ def sample(
                 stepped[:, :, group] = scheduler.step(
                     velocity[:, :, group], schedule.timesteps[step], state[:, :, group], return_dict=False
                 )[0].to(state.dtype)
+                written = (state != before)[:, :, group]
+                if index > 0 and written.any() and hasattr(scheduler, "last_sample"):
+                    change = (schedule.sigmas[step + 1] - schedule.sigmas[step]).to(state)
+                    single = state[:, :, group] + change * velocity[:, :, group]
+                    stepped[:, :, group] = torch.where(written, single, stepped[:, :, group])
+                    _forget(scheduler, written, state[:, :, group], clean_estimate[:, :, group])
         state = stepped
         if progress is not None:
             progress(index + 1, evaluations)
@@ -325,7 +333,10 @@ def _first_network(pipe: WanImageToVideoPipeline) -> torch.nn.Module:
     return pipe.transformer if pipe.transformer is not None else pipe.transformer_2
 
 
-def _refuse_interventions(pipe: WanImageToVideoPipeline, streams: Sequence[Stream], timetable: Order) -> None:
+def _refuse_interventions(
+    pipe: WanImageToVideoPipeline, streams: Sequence[Stream], timetable: Order, height: int, width: int, guided: bool
+) -> None:
+    side = pipe.vae_scale_factor_spatial
     networks = [network for network in (pipe.transformer, pipe.transformer_2) if network is not None]
     for stream in streams:
         check_interventions(
@@ -333,9 +344,10 @@ def _refuse_interventions(pipe: WanImageToVideoPipeline, streams: Sequence[Strea
             f"case {stream.case_id}",
             streams=len(streams),
             evaluations=len(timetable.active),
-            latent_frames=timetable.active.shape[1],
+            latent_shape=(pipe.vae.config.z_dim, timetable.active.shape[1], height // side, width // side),
             layers=min(len(network.blocks) for network in networks),
             given_frame=pipeline_form(pipe) == "ti2v",
+            passes=PASSES if guided else PASSES[:1],
         )
 
 
@@ -419,6 +431,19 @@ def _prepare_states(
         states.append(state)
         conditions.append(condition)
     return torch.cat(states), torch.cat(conditions)
+
+
+def _forget(
+    scheduler: SchedulerMixin, written: torch.Tensor, state: torch.Tensor, clean_estimate: torch.Tensor
+) -> None:
+    """Let a multistep scheduler start anew where a state was written.
+
+    Its corrector would otherwise rebuild the state of before from what it remembers, and so undo the intervention.
+    """
+    scheduler.last_sample = torch.where(written, state, scheduler.last_sample)
+    scheduler.model_outputs = [
+        each if each is None else torch.where(written, clean_estimate, each) for each in scheduler.model_outputs
+    ]
 
 
 def _take_rows(scheduler: SchedulerMixin, rows: np.ndarray) -> None:

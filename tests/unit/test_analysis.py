@@ -52,6 +52,16 @@ def test_cka_sees_no_rotation_scale_or_offset(measure, seed):
     assert measure(3 * x @ rotation + 5, y) == pytest.approx(measure(x, y))
     assert measure(y, x) == pytest.approx(measure(x, y))
     assert measure(x, 2 * x @ rotation) == pytest.approx(1)
+    assert -1 - 1e-9 <= measure(x, y) <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("scale", [1e-30, 1e-6, 1e6, 1e30])
+def test_cka_sees_no_unit(measure, scale):
+    x, y = draw(0, 64, 8), draw(1, 64, 8)
+    y += x
+    assert measure(x, y) > 0.2
+    assert measure(scale * x, scale * y) == pytest.approx(measure(x, y))
 
 
 def test_few_samples_bias_cka_and_not_its_debiased_form():
@@ -67,6 +77,20 @@ def test_leading_axes_broadcast_and_what_does_not_vary_is_like_nothing(measure):
     assert values.shape == (3, 4)
     assert values[2, 1] == pytest.approx(measure(x[2, 0], y[1]))
     assert measure(x, np.ones((8, 5))).tolist() == [[0], [0], [0]]
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("constant", [0, 1e-9 / 3, 1 / 3, 1e9 / 3])
+def test_a_constant_is_like_nothing_however_its_mean_is_rounded(measure, constant):
+    still = np.full((500, 8), constant)
+    assert measure(still, draw(0, 500, 8)) == measure(draw(0, 500, 8), still) == measure(still, still) == 0
+
+
+@pytest.mark.parametrize("x", [np.eye(6), np.eye(6)[:, :1]])
+@pytest.mark.parametrize("scale", [1 / 3, 1000])
+def test_debiased_similarity_is_0_where_its_own_hsic_is(x, scale):
+    assert linear_cka(x, scale * x) == pytest.approx(1)
+    assert debiased_cka(x, scale * x) == debiased_cka(scale * x, draw(0, 6, 3)) == 0
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -89,6 +113,8 @@ def test_energy_is_the_norm_of_a_token_and_the_ratio_that_of_means():
     for mask in ([True] * 3, [False] * 3):
         with pytest.raises(Refused, match=r"object: given . to . tokens; accepted: some, and not all"):
             object_ratio(energy, np.array(mask))
+    with pytest.raises(Refused, match="a mask of 3 tokens; accepted: of 1"):
+        object_ratio(energy[..., :1], np.array([True, False, False]))
 
 
 def questions(seed: int = 0, cases: int = 24, each: int = 20) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -137,3 +163,9 @@ def test_a_split_parts_no_case_and_keeps_classes_of_both_sides():
 def test_probe_refuses(change, message):
     with pytest.raises(Refused, match=message):
         probe(*change(*questions()), held_out=0.25, seed=0)
+
+
+@pytest.mark.parametrize("held_out", [-0.5, 0, 0.96, 1, 2])
+def test_probe_refuses_a_share_that_leaves_one_side_empty(held_out):
+    with pytest.raises(Refused, match=f"held_out: given {held_out}; accepted: a share above 0 and below 1"):
+        probe(*questions(), held_out=held_out, seed=0)

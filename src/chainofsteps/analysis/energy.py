@@ -28,8 +28,10 @@ def object_ratio(energy: np.ndarray, on_object: np.ndarray) -> np.ndarray:
     Raises
     ------
     Refused
-        An object of no token, or of all of them.
+        An object of no token, or of all of them, or a mask of another number of tokens.
     """
+    if on_object.shape[-1] != energy.shape[-1]:
+        raise Refused("energy", "object", f"a mask of {on_object.shape[-1]} tokens", f"of {energy.shape[-1]}")
     counts = on_object.sum(-1)
     if not ((counts > 0) & (counts < on_object.shape[-1])).all():
         raise Refused("energy", "object", f"{counts.min()} to {counts.max()} tokens", "some, and not all")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +54,15 @@ def split_groups(labels: np.ndarray, groups: np.ndarray, held_out: float, seed: 
     -------
     tuple of ndarray of int
         Positions of the samples.
+
+    Raises
+    ------
+    Refused
+        A share that leaves one side without a group.
     """
+    count = len(np.unique(groups))
+    if not 0 < held_out < 1 or math.ceil(held_out * count) == count:
+        raise Refused("probe", "held_out", held_out, f"a share above 0 and below 1 that leaves some of {count} groups")
     split = GroupShuffleSplit(n_splits=1, test_size=held_out, random_state=seed)
     fitted, held = next(split.split(labels, labels, groups))
     common = np.intersect1d(labels[fitted], labels[held])
@@ -69,6 +78,7 @@ def probe(
     ----------
     features : ndarray, (sample, channel)
     labels : ndarray, (sample,)
+        Those of a class that one side of the split lacks are left out, and the class does not count towards chance.
     groups : ndarray, (sample,)
         The case that each sample belongs to; a case is either fitted or held out.
     held_out : float
@@ -85,7 +95,8 @@ def probe(
     Raises
     ------
     Refused
-        Lengths that differ, values that are not finite, fewer than two groups, or classes on both sides of the split.
+        Lengths that differ, values that are not finite, fewer than two groups, a share that leaves one side without a
+        group, or fewer than two classes that both sides of the split have.
     """
     if not len(features) == len(labels) == len(groups):
         raise Refused("probe", "samples", f"{len(features)}, {len(labels)}, {len(groups)}", "as many of each")

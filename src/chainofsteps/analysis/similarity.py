@@ -7,6 +7,8 @@ import numpy as np
 from chainofsteps.refusal import Refused
 
 _LEAST_SAMPLES = 4
+# Of representations of unit size: above what rounding leaves of 0, below what a million features of noise have.
+_NOTHING = 1e-12
 
 
 def linear_cka(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -29,8 +31,7 @@ def linear_cka(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     Refused
         Numbers of samples differ, or not all values are finite.
     """
-    x, y = _checked(x, y)
-    x, y = (each - each.mean(-2, keepdims=True) for each in (x, y))
+    x, y = (_standardised(each) for each in _checked(x, y))
     return _ratio(_squared(x, y), _squared(x, x), _squared(y, y))
 
 
@@ -46,8 +47,9 @@ def debiased_cka(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    ndarray, (...)
-        0 where either does not vary at all.
+    ndarray, (...), in [-1, 1]
+        0 where either does not vary at all, or has no unbiased HSIC with itself either: all samples equally far from
+        each other, or all but one the same.
 
     Raises
     ------
@@ -58,7 +60,7 @@ def debiased_cka(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     samples = x.shape[-2]
     if samples < _LEAST_SAMPLES:
         raise Refused("similarity", "samples", samples, f"at least {_LEAST_SAMPLES}")
-    x, y = (each - each.mean(-2, keepdims=True) for each in (x, y))
+    x, y = (_standardised(each) for each in (x, y))
     return _ratio(_unbiased_hsic(x, y), _unbiased_hsic(x, x), _unbiased_hsic(y, y))
 
 
@@ -71,13 +73,22 @@ def _checked(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
+def _standardised(x: np.ndarray) -> np.ndarray:
+    """Centred and of Frobenius norm 1, so that nothing hangs on units; exactly 0 where the samples are all the same."""
+    # The mean alone would leave its rounding error of a constant, which then were scaled up to norm 1.
+    x = x - x[..., :1, :]
+    x = x - x.mean(-2, keepdims=True)
+    size = np.linalg.norm(x, axis=(-2, -1), keepdims=True)
+    return np.divide(x, size, out=np.zeros_like(x), where=size > 0)
+
+
 def _squared(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Squared Frobenius norm of X'Y: the trace of the product of the two Gram matrices, without making them."""
     return (np.einsum("...np,...nq->...pq", x, y, optimize=True) ** 2).sum((-1, -2))
 
 
 def _unbiased_hsic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Unbiased HSIC of the Gram matrices K = XX' and L = YY' with their diagonals set to 0.
+    """Unbiased HSIC of the Gram matrices K = XX' and L = YY' with their diagonals set to 0, times n (n - 3).
 
     tr(KL), 1'K1 and 1'KL1 of the zeroed matrices follow from features alone: the full ones less their diagonals.
     """
@@ -88,9 +99,10 @@ def _unbiased_hsic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     trace = _squared(x, y) - (diagonal_k * diagonal_l).sum(-1)
     totals = sums_k.sum(-1) * sums_l.sum(-1) / ((n - 1) * (n - 2))
     crossed = (sums_k * sums_l).sum(-1) * 2 / (n - 2)
-    return (trace + totals - crossed) / (n * (n - 3))
+    return trace + totals - crossed
 
 
 def _ratio(both: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     size = np.sqrt(np.maximum(one, 0) * np.maximum(other, 0))
-    return np.divide(both, size, out=np.zeros_like(size), where=size > 1e-12)
+    varies = (one > _NOTHING) & (other > _NOTHING)
+    return np.divide(both, size, out=np.zeros_like(size), where=varies)

@@ -75,7 +75,8 @@ _AUXILIARY = (
     "planted_step",
     "planted_frame",
     "swapped_layer",
-    "swapped_step",
+    "first_step",
+    "last_step",
     "donor",
     "evaluations",
     "sampling_order",
@@ -164,6 +165,9 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
             "scope": Variable(("arm",), "O", "1", "what is erased: a step, a frame, a cell, several steps or frames"),
             "erased": Variable(("arm", "step", "latent_frame"), "i", "1", "1 where the arm erases", 0, 1),
             "sigma": _SIGMA,
+            "others_correct": Variable(
+                _ARM, "f", "1", "share of right frames among the free ones not erased at every step", 0, 1
+            ),
             "dissimilarity": Variable((*_ARM, "step"), "f", "1", "1 - CKA of the clean estimate to the clean arm's"),
             "dissimilarity_debiased": Variable((*_ARM, "step"), "f", "1", "the same, CKA debiased"),
             "frame_change": Variable(
@@ -178,6 +182,7 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
             "planted": Variable(("arm",), "i", "1", "which plan is planted; -1 none", -1, 1),
             "planted_step": Variable(("arm",), "i", "1", "own step of the frame before which it is; -1 none", -1),
             "planted_frame": Variable(("arm",), "i", "1", "latent frame that it is in; -1 none", -1),
+            "side": Variable(("arm", "frame"), "i", "1", "-1 before the planted frame, 0 in it, 1 after it", -1, 1),
             "follows": Variable(_ARM_FRAME, "i", "1", "1 where the state is the planted plan's", 0, 1),
             "differs": Variable(_ARM_FRAME, "i", "1", "1 where the planted plan is not the clean arm's", 0, 1),
         },
@@ -187,7 +192,8 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
         {
             **_OUTCOME,
             "swapped_layer": Variable(("arm",), "i", "1", "block whose tokens are the donor's; -1 none", -1),
-            "swapped_step": Variable(("arm",), "i", "1", "network evaluation at which they are; -1 none", -1),
+            "first_step": Variable(("arm",), "i", "1", "network evaluation from which on they are; -1 none", -1),
+            "last_step": Variable(("arm",), "i", "1", "network evaluation to which they are; -1 none", -1),
             "donor": Variable(("arm",), "O", "1", "how the donor's answer ends: otherwise, or alike"),
             "flips": Variable(_ARM, "i", "1", "1 where the video ends otherwise than in the clean arm", 0, 1),
             "takes_donors_end": Variable(_ARM, "i", "1", "1 where the video ends as the donor's does", 0, 1),

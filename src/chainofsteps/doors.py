@@ -155,17 +155,21 @@ def _check_reach(where: object, field: str, kind: str, settings: dict, model: di
     ]
     if "steps" in settings:
         last = settings["steps"] - 1
-        within.append(("at_steps", settings.get("at_steps", ()), 0, last))
+        # Where frames take turns, a frame may be written once it is finished.
+        finished = kind == "plant" and settings["order"] != "joint"
+        within.append(("at_steps", settings.get("at_steps", ()), 0, last + finished))
+        within.append(("spans", itertools.chain(*settings.get("spans", ())), 0, last))
         within.append(("cells.steps", cells.get("steps", ()), 0, last))
         within.append(("doses.counts", doses.get("counts", ()), 2, min(settings["steps"], latent_frames - 1)))
     for key, given, least, most in within:
         for number in given:
             if not least <= number <= most:
                 raise Refused(where, f"{field}.{key}", number, f"{least} to {most}")
-    for first, last in settings.get("windows", ()):
-        if first > last:
-            raise Refused(where, f"{field}.windows", f"{first} to {last}", "first layer, last layer")
-    acts = {"plant": ("at_steps", "at_frames"), "swap": ("at_steps",), "layers": ("at_steps",)}
+    for key, what in (("windows", "layer"), ("spans", "step")):
+        for first, last in settings.get(key, ()):
+            if first > last:
+                raise Refused(where, f"{field}.{key}", f"{first} to {last}", f"first {what}, last {what}")
+    acts = {"plant": ("at_steps", "at_frames"), "layers": ("at_steps",)}
     for key in acts.get(kind, ()):
         if not settings[key]:
             raise Refused(where, f"{field}.{key}", "none", "at least one")

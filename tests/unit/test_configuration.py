@@ -391,6 +391,10 @@ _OF = "interventions.experiments"
         ("plant.at_frames", [], "none", "at least one"),
         ("plant.colour", 1, "an unknown key", "order, steps, at_steps, at_frames, seed"),
         ("swap.layers", [8], "8", "0 to 7"),
+        ("swap.spans", [[0, 8]], "8", "0 to 7"),
+        ("swap.spans", [[4, 2]], "4 to 2", "first step, last step"),
+        ("plant.at_steps", [8], "8", "0 to 7"),
+        ("plant_frame_by_frame.at_steps", [5], "5", "0 to 4"),
         ("swap.layers", [], "[]", "at least 1 of them"),
         ("swap.passes", ["both"], "'both'", "cond, uncond"),
         ("ensemble.windows", [[2, 9]], "9", "0 to 7"),
@@ -440,7 +444,7 @@ def test_each_setting_of_an_experiment_is_needed(default):
 def test_an_experiment_may_have_its_own_models_families_count_and_seeds(default, models):
     given = doors.check_interventions(default, models, "config.yaml")
     assert given["orders"]["models"] == ["mini", "mini_shallow"] and given["erasure"]["models"] == ["mini"]
-    assert set(given["swap"]["settings"]) == {"steps", "layers", "at_steps", "passes", "donors_from"}
+    assert set(given["swap"]["settings"]) == {"steps", "layers", "spans", "passes", "donors_from"}
     own = with_field(default, f"{_OF}.swap.seeds", [7])
     assert doors.check_interventions(own, models, "config.yaml")["swap"]["seeds"] == [7]
 

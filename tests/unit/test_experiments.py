@@ -21,7 +21,7 @@ from chainofsteps.experiments.arms import (
     run_settings,
 )
 from chainofsteps.experiments.ensemble import best, picked, vote, windows_of
-from chainofsteps.experiments.erasure import erasure_arms, frame_change
+from chainofsteps.experiments.erasure import erasure_arms, frame_change, others_correct
 from chainofsteps.experiments.layers import NOT_ASKED, latent_plan, mover_tokens, occupied_tokens
 from chainofsteps.experiments.plan import check_disk, measure_rates, plan_rows, time_line
 from chainofsteps.experiments.plant import check_pair, plans_to_plant
@@ -49,7 +49,7 @@ SETTINGS = {
         "seed": 0,
     },
     "plant": {"order": "joint", "steps": 2, "at_steps": [0, 1], "at_frames": [1, 2], "seed": 0},
-    "swap": {"steps": 2, "layers": [0, 1], "at_steps": [0], "passes": ["cond"], "donors_from": 7000},
+    "swap": {"steps": 2, "layers": [0, 1], "spans": [[0, 0], [0, 1]], "passes": ["cond"], "donors_from": 7000},
     "ensemble": {"steps": 2, "members": 2, "windows": [[0, 0], [0, 1]], "random": 1, "seed": 0},
     "orders": {"orders": {"joint": [1, 2]}, "frames": [5]},
     "layers": {"steps": 2, "at_steps": [0, 1], "held_out": 0.34, "seed": 0},
@@ -117,6 +117,12 @@ def test_a_frames_own_step_is_where_it_stands_before_it(order):
         for step in range(3):
             at = own_evaluation(table, frame, step)
             assert table.active[at, frame] and table.step_index[at, frame] == step
+        finished = np.flatnonzero(table.active[:, frame])[-1] + 1
+        if finished < len(table.active):
+            assert own_evaluation(table, frame, 3) == finished
+        else:
+            with pytest.raises(Refused, match=f"own step of latent frame {frame}: given 3"):
+                own_evaluation(table, frame, 3)
 
 
 # Erasure
@@ -155,6 +161,15 @@ def test_frame_change_is_relative_to_the_clean_frame():
     latents = torch.ones(1, 1, 2, 8, 3, 2, 2)
     latents[0, 0, 1, :, 1] = 1.5
     assert frame_change(latents)[0, 0].tolist() == [[0, 0, 0], [0, 0.5, 0]]
+
+
+def test_frames_erased_at_every_step_are_not_asked():
+    order = free_order(steps=3)
+    erased = np.zeros((3, 3, 9), int)
+    erased[1, :, 2] = erased[2, 1] = 1
+    right = np.ones((1, 1, 3, 9), int)
+    right[..., 0] = right[..., 2] = right[..., 3] = 0
+    assert others_correct(right, erased, order)[0, 0] == pytest.approx([6 / 8, 6 / 7, 6 / 8])
 
 
 def test_frame_by_frame_damage_flows_forward_only(mini, cases):
@@ -203,13 +218,14 @@ def test_a_plan_of_another_first_frame_is_refused(cases):
 
 def test_frame_by_frame_a_plant_changes_later_frames_and_no_earlier_one(mini):
     cases = case_dataset("largest", "pilot", 0, 3)
-    settings = {"order": "frame_by_frame", "steps": 2, "at_steps": [1], "at_frames": [5], "seed": 0}
+    settings = {"order": "frame_by_frame", "steps": 2, "at_steps": [2], "at_frames": [5], "seed": 0}
     outcome = outcome_of("plant", mini, cases, model_of("ti2v") | {"guidance_scale": 1.0}, settings)
     plan = outcome["plan"].isel(seed=0)
     assert (plan.isel(frame=slice(5)) == plan.isel(frame=slice(5), arm=0)).all()
     wrong = (outcome["planted"] == 1).values
     follows = outcome["follows"].isel(seed=0, arm=wrong).where(outcome["differs"].isel(seed=0, arm=wrong) == 1)
-    assert follows.isel(frame=5).mean() > 0.4
+    # It is written once the frame is finished: nothing takes it back.
+    assert (follows.isel(frame=5).mean() == 1).all()
     assert (plan.isel(frame=slice(6, None)) != plan.isel(frame=slice(6, None), arm=0)).any()
 
 
@@ -225,7 +241,7 @@ def test_donors_end_as_they_should(cases):
 
 
 def test_a_flip_is_another_end_than_the_clean_ones(mini, cases):
-    settings = SETTINGS["swap"] | {"steps": 1, "layers": [0, 7]}
+    settings = SETTINGS["swap"] | {"steps": 1, "layers": [0, 7], "spans": [[0, 0]]}
     some = cases.isel(case=slice(3))
     outcome = outcome_of("swap", mini, some, model_of("ti2v") | {"guidance_scale": 1.0}, settings)
     assert set(outcome["donor"].values[1:]) == {"other_answer", "same_answer"}

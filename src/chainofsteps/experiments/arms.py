@@ -15,6 +15,7 @@ from tqdm import tqdm
 from chainofsteps import datasets, worlds
 from chainofsteps.readout.cases import case_of
 from chainofsteps.readout.features import agreement
+from chainofsteps.refusal import Refused
 from chainofsteps.sampling.blocks import BlockObserver
 from chainofsteps.sampling.decode import decode
 from chainofsteps.sampling.interventions import Intervention
@@ -130,8 +131,21 @@ def timetable(pipe: WanImageToVideoPipeline, settings: dict) -> Order:
 
 
 def own_evaluation(order: Order, frame: int, step: int) -> int:
-    """Evaluation at which a latent frame stands before its own step: the clock of a frame, whatever the order."""
-    return int(np.flatnonzero((order.step_index[:, frame] == step) & order.active[:, frame])[0])
+    """Evaluation at which a latent frame stands before its own step: the clock of a frame, whatever the order.
+
+    Step S is the first evaluation after its last one.
+
+    Raises
+    ------
+    Refused
+        No such step, or no evaluation after the frame's last one.
+    """
+    steps = order.active[:, frame].sum()
+    there = order.active[:, frame] if step < steps else step == steps
+    found = np.flatnonzero((order.step_index[:, frame] == step) & there)
+    if not len(found):
+        raise Refused("sampling", f"own step of latent frame {frame}", step, f"what order {order.name} still evaluates")
+    return int(found[0])
 
 
 def evaluations(pipe: WanImageToVideoPipeline, run: Run) -> int:

@@ -22,6 +22,7 @@ from chainofsteps.experiments.arms import (
     run_settings,
     timetable,
 )
+from chainofsteps.readout.features import latent_of_frame
 from chainofsteps.sampling.interventions import StateIntervention
 from chainofsteps.sampling.loop import Moment
 from chainofsteps.sampling.orders import Order
@@ -143,6 +144,25 @@ def frame_change(latents: torch.Tensor) -> np.ndarray:
     return change.cpu().numpy().astype(np.float32)
 
 
+def others_correct(frame_correct: np.ndarray, erased: np.ndarray, order: Order) -> np.ndarray:
+    """Share of right frames among the free ones that are not erased at every step: those are lost whatever they held.
+
+    Parameters
+    ----------
+    frame_correct : ndarray, (case, seed, arm, frame)
+    erased : ndarray, (arm, step, latent_frame)
+    order : Order
+
+    Returns
+    -------
+    ndarray of float32, (case, seed, arm)
+    """
+    lost = (erased.sum(axis=1) == order.active.sum(axis=0)) & order.active.any(axis=0)
+    kept = ~lost[:, latent_of_frame(frame_correct.shape[-1], lost.shape[1])]
+    kept[:, 0] = False
+    return ((frame_correct * kept).sum(-1) / np.maximum(kept.sum(-1), 1)).astype(np.float32)
+
+
 def plan_erasure(
     pipe: WanImageToVideoPipeline, cases: xr.Dataset, model: dict, settings: dict, seeds: list[int], batch: int
 ) -> list[Run]:
@@ -183,13 +203,15 @@ def run_erasure(
     outcome = carry_out(
         pipe, run, [propagation, lambda moment: levels.append(moment.sigma.cpu().numpy())], title=cases.attrs["family"]
     )
+    _, erased = erasure_arms(settings, order)
     by_step = ("case", "seed", "arm", "step")
     return outcome_dataset(
         run,
         outcome,
         cases,
         settings,
-        erased=(("arm", "step", "latent_frame"), erasure_arms(settings, order)[1]),
+        erased=(("arm", "step", "latent_frame"), erased),
+        others_correct=(("case", "seed", "arm"), others_correct(outcome.frame_correct, erased, order)),
         sigma=(("step", "latent_frame"), np.stack(levels).astype(np.float32)),
         dissimilarity=(by_step, np.stack(propagation.biased, axis=-1).astype(np.float32)),
         dissimilarity_debiased=(by_step, np.stack(propagation.debiased, axis=-1).astype(np.float32)),

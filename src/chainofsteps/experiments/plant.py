@@ -22,6 +22,7 @@ from chainofsteps.experiments.arms import (
     run_settings,
     timetable,
 )
+from chainofsteps.readout.features import latent_of_frame
 from chainofsteps.refusal import Refused
 from chainofsteps.sampling.decode import encode
 from chainofsteps.sampling.interventions import StateIntervention
@@ -95,7 +96,8 @@ def run_plant(
     pipe, cases, model, seeds, batch
         As :func:`chainofsteps.experiments.erasure.run_erasure`.
     settings : dict
-        ``order`` and ``steps``; ``at_steps`` (a frame's own) and ``at_frames``, all pairs; ``seed`` of the noise.
+        ``order`` and ``steps`` S; ``at_steps`` (a frame's own; S, where frames take turns: once it is finished, so that
+        nothing overwrites it) and ``at_frames``, all pairs; ``seed`` of the noise.
 
     Returns
     -------
@@ -106,6 +108,8 @@ def run_plant(
     outcome = carry_out(pipe, run, title=cases.attrs["family"])
     plans = np.stack([plans_to_plant(case) for case in run.cases])
     planted = np.array([max(arm.coordinates["planted"], 0) for arm in run.arms])
+    at = np.array([arm.coordinates["planted_frame"] for arm in run.arms])
+    of_frame = latent_of_frame(outcome.plan.shape[-1], timetable(pipe, run.settings).active.shape[1])
     planted_plan = plans[:, None, planted]  # (case, 1, arm, frame)
     by_frame = ("case", "seed", "arm", "frame")
     return outcome_dataset(
@@ -113,6 +117,7 @@ def run_plant(
         outcome,
         cases,
         settings,
+        side=(("arm", "frame"), np.sign(of_frame - at[:, None]).astype(np.int8)),
         follows=(by_frame, (outcome.plan == planted_plan).astype(np.int8)),
         differs=(by_frame, (outcome.plan[:, :, :1] != planted_plan).astype(np.int8)),
     )

@@ -67,19 +67,24 @@ def plan_swap(
     """The runs of this experiment, one; arguments as `run_swap`."""
     loop = run_settings(model, "joint", settings["steps"], batch)
     drawn = cases_in(cases)
-    pairs = list(itertools.product(settings["layers"], settings["at_steps"], range(len(DONORS))))
+    pairs = list(itertools.product(settings["layers"], settings["spans"], range(len(DONORS))))
     behind = len(drawn) * len(seeds) * (1 + len(pairs))
 
-    def swapping(layer: int, step: int, donor: int) -> Arm:
+    def swapping(layer: int, span: list[int], donor: int) -> Arm:
+        steps = tuple(range(span[0], span[1] + 1))
+
         def interventions(case: int, position: int) -> tuple[BlockIntervention, ...]:
             stream = position // (1 + len(pairs))
             source = behind + stream * len(DONORS) + donor
-            return (BlockIntervention((layer,), (step,), (source,), passes=tuple(settings["passes"])),)
+            return (BlockIntervention((layer,), steps, (source,), passes=tuple(settings["passes"])),)
 
-        coordinates = {"swapped_layer": layer, "swapped_step": step, "donor": DONORS[donor]}
-        return Arm(f"layer {layer} step {step} {DONORS[donor]}", coordinates, interventions)
+        coordinates = {"swapped_layer": layer, "first_step": span[0], "last_step": span[1], "donor": DONORS[donor]}
+        return Arm(f"layer {layer} steps {span[0]}-{span[1]} {DONORS[donor]}", coordinates, interventions)
 
-    arms = [Arm(CLEAN, {"swapped_layer": -1, "swapped_step": -1, "donor": CLEAN}), *itertools.starmap(swapping, pairs)]
+    arms = [
+        Arm(CLEAN, {"swapped_layer": -1, "first_step": -1, "last_step": -1, "donor": CLEAN}),
+        *itertools.starmap(swapping, pairs),
+    ]
     run = make_run(drawn, seeds, arms, loop)
     for case in drawn:
         donors = find_donors(case, cases.attrs["purpose"], settings["donors_from"])
@@ -90,15 +95,15 @@ def plan_swap(
 def run_swap(
     pipe: WanImageToVideoPipeline, cases: xr.Dataset, model: dict, settings: dict, seeds: list[int], batch: int
 ) -> xr.Dataset:
-    """Swap the tokens of one block at one step and look how the video ends.
+    """Swap the tokens of one block at one step or several and look how the video ends.
 
     Parameters
     ----------
     pipe, cases, model, seeds, batch
         As :func:`chainofsteps.experiments.erasure.run_erasure`.
     settings : dict
-        ``steps``; ``layers`` and ``at_steps``, all pairs; ``passes`` of guidance; ``donors_from``, index of the first
-        donor in the block of case seeds.
+        ``steps``; ``layers`` and ``spans`` (first and last step), all pairs; ``passes`` of guidance; ``donors_from``,
+        index of the first donor in the block of case seeds.
 
     Returns
     -------

@@ -69,9 +69,12 @@ def waiting_frames(active: np.ndarray, frames: int) -> np.ndarray:
     """
     touched = np.maximum.accumulate(active.astype(bool), axis=0)
     touched[:, 0] = True
-    latent_frames = active.shape[1]
-    latent_of_frame = np.ceil(np.arange(frames) * (latent_frames - 1) / (frames - 1)).astype(int)
-    return ~touched[:, latent_of_frame]
+    return ~touched[:, latent_of_frame(frames, active.shape[1])]
+
+
+def latent_of_frame(frames: int, latent_frames: int) -> np.ndarray:
+    """Latent frame that each video frame is decoded from: the first stands alone, the others share theirs evenly."""
+    return np.ceil(np.arange(frames) * (latent_frames - 1) / (frames - 1)).astype(int)
 
 
 def agreement(plan: np.ndarray, answers: np.ndarray) -> np.ndarray:

@@ -2,16 +2,15 @@
 
     python benchmarks/interventions.py --out benchmarks/interventions.csv
 
-Three ways, on the same interventions of the same cases with the shipped mini reasoner, a case after another so that
-each way meets the machine in the same state:
+Three ways, on the same interventions of the same cases with the shipped mini reasoner, in turns, some cases at a time:
 
 ``pipeline``
     what a user does without this project: ``pipe(...)`` for each video, from noise on, with a callback that writes into
-    the latents;
+    the latents; torch takes all cores;
 ``loop``
-    one call of :func:`chainofsteps.sampling.loop.sample` for as many cases as are asked for;
+    :func:`chainofsteps.sampling.loop.sample`, as the workflow runs it: a process of one thread on each core;
 ``forward``
-    the network's forward passes that the loop must make, in the loop's batches, and nothing else.
+    the network's forward passes that the loop must make, in the loop's batches and processes, and nothing else.
 
 Decoding is timed apart. The latents of pipeline and loop are compared; the largest difference is in the table.
 """
@@ -19,12 +18,17 @@ Decoding is timed apart. The latents of pipeline and loop are compared; the larg
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import multiprocessing
+import os
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from diffusers.utils import logging
 from PIL import Image
 
 from chainofsteps.configuration import load_yaml
@@ -94,10 +98,31 @@ def forward_alone(pipe, run, batch):
     return passes
 
 
-def seconds(action, *given, **options):
+def seconds(action, *given):
     start = time.perf_counter()
-    result = action(*given, **options)
+    result = action(*given)
     return time.perf_counter() - start, result
+
+
+WORKER = {}
+
+
+def start_worker():
+    """The pipeline of a process of its own, with one thread."""
+    torch.set_num_threads(1)
+    WORKER["pipe"] = load_pipeline(ROOT / load_yaml(ROOT / "config/models.yaml")[MODEL]["path"])
+
+
+def run_loop(run):
+    return sample(WORKER["pipe"], run.streams, **run.settings).numpy()
+
+
+def run_forward(run):
+    return forward_alone(WORKER["pipe"], run, run.settings["batch"])
+
+
+def run_decode(latents):
+    return len(decode(WORKER["pipe"], torch.from_numpy(latents), 16))
 
 
 def call_pipeline_for_each(pipe, streams, settings):
@@ -108,58 +133,65 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cases", type=int, default=32)
-    parser.add_argument("--at-once", type=int, default=4, help="cases in a call of the loop")
+    parser.add_argument("--at-once", type=int, default=8, help="cases in a turn")
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--cores", type=int, default=os.cpu_count())
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    logging.set_verbosity_error()
     model = load_yaml(ROOT / "config/models.yaml")[MODEL]
     pipe = load_pipeline(ROOT / model["path"])
     pipe.set_progress_bar_config(disable=True)
+    torch.set_num_threads(given.cores)
     loop = run_settings(model, "joint", given.steps, given.batch)
     every = list(range(given.steps))
-    arms, _ = erasure_arms(
-        {
-            "steps": given.steps,
-            "kinds": ["replace", "erase"],
-            "at_steps": every,
-            "at_frames": [],
-            "cells": {"kinds": ["erase"], "steps": every, "frames": [1, 3, 5, 7]},
-            "doses": {"counts": [], "sets": 1, "kinds": []},
-            "seed": 0,
-        },
-        timetable(pipe, loop),
-    )
+    settings = {
+        "steps": given.steps,
+        "kinds": ["replace", "erase"],
+        "at_steps": every,
+        "at_frames": [],
+        "cells": {"kinds": ["erase"], "steps": every, "frames": [1, 3, 5, 7]},
+        "doses": {"counts": [], "sets": 1, "kinds": []},
+        "seed": 0,
+    }
+    arms, _ = erasure_arms(settings, timetable(pipe, loop))
     cases = [
         case
         for family in FAMILIES
         for case in cases_in(case_dataset(family, "pilot", 400000, given.cases // len(FAMILIES)))
     ]
-    warm = make_run(cases[:1], [0], arms[:2], loop)
-    call_pipeline(pipe, warm.streams[1], loop)
-    sample(pipe, warm.streams, **loop)
+
+    def runs_of(some):
+        parts = [some[place :: given.cores] for place in range(given.cores)]
+        return [make_run(part, [0], arms, loop) for part in parts if part]
+
     rows = []
-    for start in range(0, len(cases), given.at_once):
-        run = make_run(cases[start : start + given.at_once], [0], arms, loop)
-        slow, expected = seconds(call_pipeline_for_each, pipe, run.streams, loop)
-        shared, latents = seconds(sample, pipe, run.streams, **loop)
-        bare, passes = seconds(forward_alone, pipe, run, given.batch)
-        decoding, _ = seconds(decode, pipe, latents, given.batch)
-        rows.append(
-            {
-                "cases": len(run.cases),
-                "videos": len(run.streams),
-                "evaluations_pipeline": len(run.streams) * given.steps,
-                "evaluations_loop": passes,
-                "pipeline_seconds": slow,
-                "loop_seconds": shared,
-                "forward_seconds": bare,
-                "decoding_seconds": decoding,
-                "largest_difference": (latents - expected).abs().max().item(),
-            }
-        )
-        print({key: round(value, 3) for key, value in rows[-1].items()}, flush=True)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(given.cores, context, start_worker) as pool:
+        warm = runs_of(cases[: given.cores])
+        list(pool.map(run_loop, [dataclasses.replace(run, streams=run.streams[:2], arms=[]) for run in warm]))
+        call_pipeline(pipe, warm[0].streams[1], loop)
+        for start in range(0, len(cases), given.at_once):
+            runs = [dataclasses.replace(run, arms=[]) for run in runs_of(cases[start : start + given.at_once])]
+            streams = [stream for run in runs for stream in run.streams]
+            slow, expected = seconds(call_pipeline_for_each, pipe, streams, loop)
+            shared, latents = seconds(lambda some: list(pool.map(run_loop, some)), runs)
+            bare, passes = seconds(lambda some: list(pool.map(run_forward, some)), runs)
+            decoding, _ = seconds(lambda some: list(pool.map(run_decode, some)), latents)
+            rows.append(
+                {
+                    "cases": sum(len(run.cases) for run in runs),
+                    "videos": len(streams),
+                    "evaluations_pipeline": len(streams) * given.steps,
+                    "evaluations_loop": sum(passes),
+                    "pipeline_seconds": slow,
+                    "loop_seconds": shared,
+                    "forward_seconds": bare,
+                    "decoding_seconds": decoding,
+                    "largest_difference": float(np.abs(np.concatenate(latents) - expected.numpy()).max()),
+                }
+            )
+            print({key: round(value, 3) for key, value in rows[-1].items()}, flush=True)
     table = pd.DataFrame(rows)
     total = table.sum()
     total["largest_difference"] = table["largest_difference"].max()
@@ -169,7 +201,7 @@ def main() -> None:
     table["loop_over_forward"] = table["loop_seconds"] / table["forward_seconds"]
     whole = ["cases", "videos", "evaluations_pipeline", "evaluations_loop"]
     table[whole] = table[whole].astype(int)
-    table.insert(1, "threads", given.threads)
+    table.insert(1, "cores", given.cores)
     table.to_csv(given.out, index=False, float_format="%.4g")
     print(table.iloc[-1].to_string())
 

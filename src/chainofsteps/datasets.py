@@ -36,7 +36,7 @@ _CASE_ATTRS = ("family", "purpose")
 _MODEL_ATTRS = ("model_id", "model_revision", "scheduler", "dtype", "experiment", "order")
 _RUN_ATTRS = (*_CASE_ATTRS, *_MODEL_ATTRS)
 # Of a dataset of several families.
-_INTERVENTION_ATTRS = ("purpose", "kind", *_MODEL_ATTRS)
+_INTERVENTION_ATTRS = ("purpose", "kind", "boundary", *_MODEL_ATTRS)
 
 # Coordinates that every dataset may have, by dimension.
 COORDINATES = {

@@ -169,7 +169,7 @@ def _check_reach(where: object, field: str, kind: str, settings: dict, model: di
         for first, last in settings.get(key, ()):
             if first > last:
                 raise Refused(where, f"{field}.{key}", f"{first} to {last}", f"first {what}, last {what}")
-    acts = {"plant": ("at_steps", "at_frames"), "layers": ("at_steps",)}
+    acts = {"plant": ("at_steps", "at_frames"), "ensemble": ("at_steps",), "layers": ("at_steps",)}
     for key in acts.get(kind, ()):
         if not settings[key]:
             raise Refused(where, f"{field}.{key}", "none", "at least one")

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-BOXES = ["cases", "models", "trajectories", "features", "statistics", "report"]
+BOXES = ["cases", "models", "experiments", "trajectories", "features", "statistics", "report"]
 KINDS = ("outs", "metrics", "plots")
 
 pytestmark = pytest.mark.integration

@@ -22,6 +22,7 @@ QUICK = ("--configfile", "config/quick.yaml")
 RESULTS = "results/quick"
 FAMILIES = ("maze", "maze_loop", "reappearance")
 EXPERIMENTS = ("joint", "frame_by_frame")
+EXPERIMENT = {"plan_interventions", "run_intervention", "plot_intervention"}
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -40,6 +41,13 @@ def test_all_that_is_promised_is_there_and_by_its_schema(finished):
         for experiment in EXPERIMENTS:
             datasets.read(results / "trajectories" / "mini" / experiment / f"{family}.nc", "trajectories")
             datasets.read(results / "features" / "mini" / experiment / f"{family}.nc", "features")
+    config = yaml.safe_load((finished.folder / "config/config.yaml").read_text())["interventions"]
+    plan = pd.read_csv(results / "interventions" / "plan.csv")
+    assert set(plan["intervention"]) == set(config["experiments"]) and (plan["evaluations"] > 0).all()
+    for name, experiment in config["experiments"].items():
+        datasets.read(results / "interventions" / "mini" / f"{name}.nc", experiment["kind"])
+    drawn = {path.name for path in (results / "figures").glob("*_mini.png")}
+    assert {"damage_by_dose_mini.png", "plant_outcome_mini.png", "swap_flips_mini.png"} < drawn and len(drawn) == 13
     table = pd.read_csv(results / "statistics" / "verdicts.csv")
     claims = yaml.safe_load((finished.folder / "config/claims.yaml").read_text())["claims"]
     assert set(table["id"]) == {claim["id"] for claim in claims} | {"answer"}
@@ -78,11 +86,13 @@ def test_the_report_needs_no_network_and_shows_each_figure(finished):
     [
         ("src/chainofsteps/statistics/verdicts.py", {"judge_claims", "write_report"}),
         ("src/chainofsteps/figures/strips.py", {"write_report"}),
-        ("src/chainofsteps/readout/features.py", {"extract_features", "judge_claims", "write_report"}),
+        ("src/chainofsteps/readout/features.py", {"extract_features", "judge_claims", "write_report", *EXPERIMENT}),
         (
             "src/chainofsteps/sampling/orders.py",
-            {"sample_trajectories", "extract_features", "judge_claims", "write_report"},
+            {"sample_trajectories", "extract_features", "judge_claims", "write_report", *EXPERIMENT},
         ),
+        ("src/chainofsteps/experiments/swap.py", EXPERIMENT),
+        ("src/chainofsteps/figures/experiments.py", {"plot_intervention"}),
         ("src/chainofsteps/models/train_reasoner.py", set()),
     ],
 )

@@ -50,7 +50,7 @@ SETTINGS = {
     },
     "plant": {"order": "joint", "steps": 2, "at_steps": [0, 1], "at_frames": [1, 2], "seed": 0},
     "swap": {"steps": 2, "layers": [0, 1], "spans": [[0, 0], [0, 1]], "passes": ["cond"], "donors_from": 7000},
-    "ensemble": {"steps": 2, "members": 2, "windows": [[0, 0], [0, 1]], "random": 1, "seed": 0},
+    "ensemble": {"steps": 2, "members": 2, "at_steps": [0], "windows": [[0, 0], [0, 1]], "random": 1, "seed": 0},
     "orders": {"orders": {"joint": [1, 2]}, "frames": [5]},
     "layers": {"steps": 2, "at_steps": [0, 1], "held_out": 0.34, "seed": 0},
 }
@@ -74,7 +74,7 @@ def model_of(form: str) -> dict:
 
 def outcome_of(kind, pipe, cases, model, settings, seeds=(0,)):
     outcome = join_worlds([EXPERIMENTS[kind].run(pipe, cases, model, settings, list(seeds), 4)])
-    names = ("kind", "experiment", "model_id", "model_revision", "scheduler", "dtype")
+    names = ("kind", "boundary", "experiment", "model_id", "model_revision", "scheduler", "dtype")
     return datasets.check(datasets.finished(outcome.assign_attrs(dict.fromkeys(names, kind)), kind), kind, kind)
 
 

@@ -24,6 +24,8 @@ with at_the_door(snakemake.log[0]):
         "experiment": snakemake.wildcards.intervention,
         "model_id": snakemake.wildcards.model,
         "model_revision": model["revision"],
+        # σ at which a model of two networks passes from one to the other.
+        "boundary": str(pipe.config.boundary_ratio or "none"),
         "scheduler": type(pipe.scheduler).__name__,
         "dtype": str(pipe.dtype).removeprefix("torch."),
     }

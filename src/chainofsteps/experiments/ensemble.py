@@ -1,4 +1,4 @@
-"""Ensemble (E12; C10): does averaging hidden states over seeds at the first step help more than what costs as much?"""
+"""Ensemble (E12; C10): does averaging hidden states over seeds help, and more than what costs as much?"""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def plan_ensemble(
     Arguments as `run_ensemble`. In the first and last run the members stand first.
     """
     drawn, count, steps = cases_in(cases), settings["members"], settings["steps"]
-    equal = steps + count - 1
+    at_steps = tuple(settings["at_steps"])
+    # The others are needed up to the last step at which they are averaged.
+    equal = steps + (count - 1) * (max(at_steps) + 1)
     loops = [run_settings(model, "joint", number, batch) for number in (steps, equal, -(-equal // count))]
     free = tuple(np.flatnonzero(timetable(pipe, loops[0]).active.any(axis=0)).tolist())
     members = [
@@ -90,8 +92,8 @@ def plan_ensemble(
 
         return Arm(f"average of {name}", {"evaluations": evaluations}, interventions)
 
-    makers = [(name, equal, partial(BlockIntervention, layers, (0,))) for name, layers in windows.items()]
-    makers.append(("clean estimates", equal, partial(EstimateIntervention, (0,))))
+    makers = [(name, equal, partial(BlockIntervention, layers, at_steps)) for name, layers in windows.items()]
+    makers.append(("clean estimates", equal, partial(EstimateIntervention, at_steps)))
     makers.append(("noise", steps, partial(StateIntervention, "average", (0,), free)))
     averages = [averaging(place, *maker) for place, maker in enumerate(makers, start=count)]
     alone = Arm(f"one stream, {equal} steps", {"evaluations": equal})
@@ -113,7 +115,7 @@ def run_ensemble(
     pipe, cases, model, seeds, batch
         As :func:`chainofsteps.experiments.erasure.run_erasure`.
     settings : dict
-        ``steps``, ``members``, and what `windows_of` takes.
+        ``steps``, ``members``, ``at_steps`` of the averages (that of noise is of step 0), and what `windows_of` takes.
 
     Returns
     -------

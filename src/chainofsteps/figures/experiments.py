@@ -1,4 +1,7 @@
-"""The experiments' figures: a function each, over datasets of one kind by name."""
+"""The experiments' figures: a function each, over datasets of one kind by name.
+
+For models of two networks, the place where one takes over from the other is drawn over steps and σ.
+"""
 
 from __future__ import annotations
 
@@ -76,13 +79,13 @@ def _whole(axis: Axes, which: str = "x") -> None:
         getattr(axis, f"{each}axis").set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
-def _sigma_axis(axis: Axes, outcome: xr.Dataset) -> None:
-    """The same steps as noise levels, above a panel."""
-    sigma = outcome["sigma"].max("latent_frame").values
-    above = axis.secondary_xaxis("top")
-    shown = np.unique(np.linspace(0, len(sigma) - 1, min(4, len(sigma))).round().astype(int))
-    above.set_xticks(shown, [f"{sigma[step]:.2f}" for step in shown], fontsize="x-small")
-    above.set_xlabel("σ", fontsize="x-small", labelpad=1)
+def _draw_boundary(axis: Axes, outcome: xr.Dataset, over: str) -> None:
+    """Where a model of two networks passes from one to the other, over ``step`` or ``sigma``."""
+    if outcome.attrs["boundary"] == "none":
+        return
+    level = float(outcome.attrs["boundary"])
+    before = int((outcome["sigma"].max("latent_frame") >= level).sum())
+    axis.axvline(level if over == "sigma" else before - 0.5, color="0.4", linestyle="-.", linewidth=1)
 
 
 _MEAN = "mean over cases, 95 % bootstrap over cases"
@@ -164,6 +167,7 @@ def same_by_step(outcomes: Outcomes) -> Figure:
                 _whole(axis)
             else:
                 axis.invert_xaxis()
+            _draw_boundary(axis, outcome, "step" if x == "at" else "sigma")
     axes[1].legend(frameon=False, fontsize="x-small", loc="lower left")
     figure.suptitle("After erasing all frames at one step")
     return caption(figure, f"{_counts(outcomes)}; {_MEAN}")
@@ -212,6 +216,7 @@ def propagation(outcomes: Outcomes, debiased: bool = False) -> Figure:
         beside.set_xlabel("score lost (dashed)", fontsize="x-small")
         beside.tick_params(labelsize="x-small")
         axis.set(title=kind, xlabel="step", ylabel="erased step" if axis is axes[0] else "")
+        _draw_boundary(axis, outcome, "step")
         _whole(axis, "xy")
         if last:
             figure.colorbar(image, ax=axis, label="1 - CKA")

@@ -1,0 +1,258 @@
+"""The experiments' figures show the numbers of datasets whose numbers are known."""
+
+from __future__ import annotations
+
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+
+from chainofsteps import datasets
+from chainofsteps.figures.experiments import FIGURES
+
+STEPS, FRAMES = 4, 5
+FAMILIES = ("maze", "maze", "largest", "pattern_grey, solved")
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def dataset(kind: str, arms: list[str], coordinates: dict, correct: np.ndarray, **variables) -> xr.Dataset:
+    """By the schema; `correct` is over (case, arm), plans are the clean arm's where the score is."""
+    cases, seeds = len(FAMILIES), 1
+    correct = np.broadcast_to(correct, (cases, len(arms)))[:, None].astype(np.float32)
+    same = correct == correct[..., :1]
+    made = xr.Dataset(
+        {
+            "difficulty": ("case", np.array([3, 5, 1, 2], np.int16)),
+            "family": ("case", np.array(FAMILIES, object)),
+            "plan": (("case", "seed", "arm", "frame"), np.zeros((cases, seeds, len(arms), FRAMES), np.int16)),
+            "frame_correct": (
+                ("case", "seed", "arm", "frame"),
+                np.repeat(correct[..., None] == 1, FRAMES, -1).astype(np.int8),
+            ),
+            "correct": (("case", "seed", "arm"), correct),
+            "same_as_clean": (("case", "seed", "arm"), same.astype(np.int8)),
+            **variables,
+        },
+        coords={
+            "case": np.array([f"case-{number}" for number in range(cases)], object),
+            "seed": [0],
+            "arm": np.array(arms, object),
+            **{name: ("arm", np.array(values)) for name, values in coordinates.items()},
+        },
+        attrs=datasets.attributes(
+            kind,
+            purpose="pilot",
+            kind=kind,
+            boundary="0.6",
+            order="joint",
+            **dict.fromkeys(("model_id", "model_revision", "scheduler", "dtype", "experiment"), "tiny"),
+        ),
+    )
+    return datasets.check(datasets.finished(made, kind), kind, kind)
+
+
+def erasure(cells_only: bool = False) -> xr.Dataset:
+    names = {
+        "clean": ("clean", "clean", [], 1.0),
+        "replace step 0": ("replace", "step", [(0, frame) for frame in range(1, FRAMES)], 1.0),
+        "replace step 3": ("replace", "step", [(3, frame) for frame in range(1, FRAMES)], 0.25),
+        "replace frame 2": ("replace", "frame", [(step, 2) for step in range(STEPS)], 0.75),
+        "replace step 1 frame 2": ("replace", "cell", [(1, 2)], 1.0),
+        "replace step 3 frame 2": ("replace", "cell", [(3, 2)], 0.0),
+    }
+    if cells_only:
+        names = {name: given for name, given in names.items() if given[1] in ("clean", "cell")}
+    erased = np.zeros((len(names), STEPS, FRAMES), np.int8)
+    for mask, (_, _, cells, _) in zip(erased, names.values(), strict=True):
+        for cell in cells:
+            mask[cell] = 1
+    shape = (len(FAMILIES), 1, len(names))
+    correct = np.array([score for *_, score in names.values()])
+    change = np.zeros((*shape, FRAMES), np.float32)
+    change[:, :, -1] = [0, 0.1, 1, 0.3, 0.5]
+    return dataset(
+        "erasure",
+        list(names),
+        {"kind": [each[0] for each in names.values()], "scope": [each[1] for each in names.values()]},
+        correct,
+        erased=(("arm", "step", "latent_frame"), erased),
+        sigma=(("step", "latent_frame"), np.linspace(1, 0.25, STEPS, dtype=np.float32)[:, None].repeat(FRAMES, 1)),
+        others_correct=(("case", "seed", "arm"), np.broadcast_to(correct, shape).astype(np.float32)),
+        dissimilarity=(("case", "seed", "arm", "step"), np.full((*shape, STEPS), 0.5, np.float32)),
+        dissimilarity_debiased=(("case", "seed", "arm", "step"), np.full((*shape, STEPS), 0.6, np.float32)),
+        frame_change=(("case", "seed", "arm", "latent_frame"), change),
+    )
+
+
+def plant() -> xr.Dataset:
+    arms, at = ["clean", "plan 1 step 0 frame 2", "plan 1 step 2 frame 2"], np.array([-1, 2, 2])
+    shape = (len(FAMILIES), 1, len(arms), FRAMES)
+    side = np.sign(np.arange(FRAMES) - at[:, None]).astype(np.int8)
+    follows = np.broadcast_to(side >= 0, shape).astype(np.int8)
+    return dataset(
+        "plant",
+        arms,
+        {"planted": [-1, 1, 1], "planted_step": [-1, 0, 2], "planted_frame": at},
+        np.array([1, 0.5, 0.5]),
+        side=(("arm", "frame"), side),
+        follows=(("case", "seed", "arm", "frame"), follows),
+        differs=(("case", "seed", "arm", "frame"), np.ones(shape, np.int8)),
+    )
+
+
+def swap() -> xr.Dataset:
+    arms = ["clean", *(f"layer {layer} {donor}" for layer in (0, 1) for donor in ("other_answer", "same_answer"))]
+    flips = np.broadcast_to([0, 1, 0, 0, 0], (len(FAMILIES), 1, 5)).astype(np.int8)
+    return dataset(
+        "swap",
+        arms,
+        {
+            "swapped_layer": [-1, 0, 0, 1, 1],
+            "first_step": [-1, 0, 0, 0, 0],
+            "last_step": [-1, 1, 1, 1, 1],
+            "donor": ["clean", *["other_answer", "same_answer"] * 2],
+        },
+        np.ones(5),
+        flips=(("case", "seed", "arm"), flips),
+        takes_donors_end=(("case", "seed", "arm"), flips),
+    )
+
+
+def ensemble() -> xr.Dataset:
+    arms = ["clean", "member 1", "average of layers 0-1", "best of 2, 4 steps"]
+    scores = np.array([[0, 1, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0], [1, 1, 1, 1]])
+    return dataset("ensemble", arms, {"evaluations": [4, 4, 5, 8]}, scores)
+
+
+def orders() -> xr.Dataset:
+    arms = ["joint 4", "joint 1", "frame_by_frame 1", "joint 4, 3 frames"]
+    scores = np.array([1, 0.5, 1, 0])
+    return dataset(
+        "orders",
+        arms,
+        {
+            "sampling_order": ["joint", "joint", "frame_by_frame", "joint"],
+            "steps": [4, 1, 1, 4],
+            "frames_made": [FRAMES, FRAMES, FRAMES, 3],
+            "evaluations": [4, 1, 4, 4],
+        },
+        scores,
+        beginning_correct=(("case", "seed", "arm"), np.ones((len(FAMILIES), 1, 4), np.int8)),
+    )
+
+
+def layers() -> xr.Dataset:
+    worlds, steps, depth = ["maze", "largest"], [0, 3], [0, 1, 2]
+    rng = np.random.default_rng(0)
+    lead = (len(FAMILIES), 1, len(steps), len(depth))
+    asked = np.full((2, 3, 2, 3), 0.75, np.float32)
+    asked[1, 2] = -1
+    energy = np.broadcast_to(np.arange(1, FRAMES + 1, dtype=np.float32), (*lead, FRAMES))
+    made = {
+        "energy": (("case", "seed", "observed_step", "layer", "latent_frame"), energy),
+        "object_ratio": (("case", "seed", "observed_step", "layer"), rng.random(lead, np.float32) + 1),
+        "similarity": (("world", "observed_step", "layer", "other_layer"), rng.random((2, 2, 3, 3), np.float32)),
+        "probe_score": (("world", "variable", "observed_step", "layer"), asked),
+        "probe_control": (("world", "variable", "observed_step", "layer"), np.where(asked < 0, -1, 0.5).astype("f4")),
+    }
+    coordinates = {
+        "observed_step": steps,
+        "layer": depth,
+        "other_layer": depth,
+        "world": np.array(worlds, object),
+        "variable": np.array(["static", "plan", "hidden"], object),
+        "depth": ("layer", np.array([0, 0.5, 1], np.float32)),
+    }
+    made = {name: xr.DataArray(values, dims=dims) for name, (dims, values) in made.items()}
+    return dataset("layers", ["clean"], {}, np.ones(1), **made, **coordinates)
+
+
+MADE = {
+    "erasure": erasure,
+    "plant": plant,
+    "swap": swap,
+    "ensemble": ensemble,
+    "orders": orders,
+    "layers": layers,
+}
+
+
+def drawn(axis) -> list[list[float]]:
+    """y of each line that is more than a rule."""
+    return [np.asarray(line.get_ydata(), float).round(4).tolist() for line in axis.get_lines()]
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, each in FIGURES.items() for name in each])
+def test_every_figure_draws_without_a_warning(tmp_path, kind, name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        figure = FIGURES[kind][name]({kind: MADE[kind]()})
+        figure.savefig(tmp_path / "figure.png")
+    assert figure.get_suptitle()
+    assert "pilot cases" in figure.get_supxlabel()
+
+
+def test_figures_of_erasures_pass_over_what_a_dataset_has_not(tmp_path):
+    both = {"erasure_frame_by_frame": erasure(cells_only=True), "erasure": erasure()}
+    for draw in FIGURES["erasure"].values():
+        draw(both).savefig(tmp_path / "figure.png")
+
+
+def test_doses_show_the_mean_damage_of_each_scope():
+    figure = FIGURES["erasure"]["damage_by_dose"]({"erasure": erasure()})
+    axis = figure.axes[0]
+    assert axis.get_title() == "replace"
+    # Erased at steps 0 and 3: (0 + .75) / 2; one frame of four: .25; an equal dose, a quarter of the grid.
+    assert [0.375] in drawn(axis) and [0.25] in drawn(axis)
+    assert [text.get_text() for text in figure.axes[1].get_xticklabels()] == ["25"]
+
+
+def test_the_grid_shows_each_cell():
+    figure = FIGURES["erasure"]["damage_grid"]({"erasure": erasure()})
+    assert [axis.get_title() for axis in figure.axes[:3]] == ["maze", "largest", "pattern grey, solved"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["0.00", "1.00"]
+
+
+def test_the_direction_has_what_is_before_and_what_is_after():
+    figure = FIGURES["erasure"]["damage_direction"]({"erasure": erasure(cells_only=True)})
+    lines = drawn(figure.axes[0])
+    # Two cells: one changes nothing, the other .1 before and .3, .5 after.
+    assert [0.05] in lines and [0.15, 0.25] in lines
+
+
+def test_the_boundary_of_two_networks_is_drawn():
+    figure = FIGURES["erasure"]["same_by_step"]({"erasure": erasure()})
+    rules = [
+        line.get_xdata()[0] for axis in figure.axes[:2] for line in axis.get_lines() if line.get_linestyle() == "-."
+    ]
+    # sigma 1, .75 before .6; .5, .25 behind it.
+    assert rules == [1.5, 0.6]
+
+
+def test_a_plant_is_followed_from_its_frame_on():
+    figure = FIGURES["plant"]["plant_outcome"]({"plant": plant()})
+    assert [line for line in drawn(figure.axes[0]) if len(line) == 2] == [[0, 0], [1, 1], [1, 1]]
+
+
+def test_an_ensemble_gains_what_its_cases_gain():
+    figure = FIGURES["ensemble"]["ensemble_gain"]({"ensemble": ensemble()})
+    axis = figure.axes[0]
+    assert [text.get_text() for text in axis.get_yticklabels()] == [
+        "average of layers 0-1 (5)",
+        "best of 2, 4 steps (8)",
+    ]
+    points = next(line for line in axis.get_lines() if len(line.get_xdata()) == 2 and line.get_marker() == "o")
+    assert points.get_xdata().tolist() == [0.25, 0.25]
+
+
+def test_probes_without_a_question_are_left_out():
+    figure = FIGURES["layers"]["layer_probes"]({"layers": layers()})
+    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    assert titles == ["static (2 worlds)", "plan (2 worlds)", "hidden (1 world)"]

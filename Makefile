@@ -38,7 +38,7 @@ replicate: install ## Install, then run everything: cases to report (CORES=all)
 	$(IN_VENV) snakemake --cores $(CORES)
 
 test: install ## Install, then run the tests
-	$(IN_VENV) python -m pytest
+	$(IN_VENV) python -m pytest --numprocesses auto --dist loadfile
 
 lint: install ## Check the workflow and the code; change nothing
 	$(IN_VENV) snakemake --lint

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores: torch, asked later, takes one each.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -334,7 +334,8 @@ def write(dataset: xr.Dataset, path: str | Path, schema: str) -> None:
         The dataset breaks its schema, or there is no space for it.
     """
     path = Path(path)
-    dataset = check(finished(dataset, schema), schema, path)
+    # Without what a source file was encoded by: it would cut strings to that file's longest.
+    dataset = check(finished(dataset, schema), schema, path).drop_encoding()
     encoding = {
         name: {"zlib": True, "complevel": 1, "shuffle": True}
         for name, variable in dataset.data_vars.items()

@@ -86,6 +86,17 @@ def test_a_dataset_that_was_read_can_be_written(cases, tmp_path):
     assert datasets.read(second, "cases").identical(datasets.read(first, "cases"))
 
 
+def test_longer_names_than_in_the_file_that_was_read_stay_whole(cases, tmp_path):
+    datasets.write(cases, tmp_path / "a.nc", "cases")
+    read = datasets.read(tmp_path / "a.nc", "cases")
+    longer = [f"{name}-and-longer" for name in read["case"].values]
+    renamed = read.copy()
+    # In place, as a concatenation of files does: the coordinate keeps the encoding of the first.
+    renamed["case"] = ("case", np.array(longer, object), read["case"].attrs, read["case"].encoding)
+    datasets.write(renamed, tmp_path / "b.nc", "cases")
+    assert datasets.read(tmp_path / "b.nc", "cases")["case"].values.tolist() == longer
+
+
 def test_writing_leaves_the_dataset_as_it_was(tmp_path):
     dataset = case_dataset("maze", "pilot", 0, 3)
     before = dataset.copy(deep=True)
@@ -156,9 +167,10 @@ def test_schema_accepts_what_it_describes(schema, tmp_path):
 
     def filled(variable: datasets.Variable) -> np.ndarray:
         shape = (2,) * len(variable.dims)
-        return np.full(shape, "a" if variable.kind == "O" else 0, dtypes[variable.kind])
+        least = max(variable.minimum or 0, 0)
+        return np.full(shape, "a" if variable.kind == "O" else least, dtypes[variable.kind])
 
-    texts = {"case": np.array(["a", "b"], object), "channel": np.array(["red", "green"], object)}
+    texts = {dim: np.array(["a", "b"], object) for dim, each in datasets.COORDINATES.items() if each.kind == "O"}
     dims = {dim for variable in variables.values() for dim in variable.dims}
     dataset = xr.Dataset(
         {name: (variable.dims, filled(variable)) for name, variable in variables.items()},
@@ -200,8 +212,8 @@ def test_missing_dim(whole, refused):
 
 
 def test_unknown_dim(whole, refused):
-    line = refused(whole.assign_coords(layer=("layer", [0, 1])))
-    assert line.startswith("dim layer: given not in the schema; accepted: case, seed, step")
+    line = refused(whole.assign_coords(depth_of=("depth_of", [0, 1])))
+    assert line.startswith("dim depth_of: given not in the schema; accepted: case, seed, step")
 
 
 def test_wrong_dtype(whole, refused):

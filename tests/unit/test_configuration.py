@@ -397,6 +397,7 @@ _OF = "interventions.experiments"
         ("plant_frame_by_frame.at_steps", [5], "5", "0 to 4"),
         ("swap.layers", [], "[]", "at least 1 of them"),
         ("swap.passes", ["both"], "'both'", "cond, uncond"),
+        ("swap.part", "half", "'half'", "tokens, update"),
         ("ensemble.windows", [[2, 9]], "9", "0 to 7"),
         ("ensemble.windows", [[3, 1]], "3 to 1", "first layer, last layer"),
         ("ensemble.members", 1, "1", "at least 2"),
@@ -444,7 +445,7 @@ def test_each_setting_of_an_experiment_is_needed(default):
 def test_an_experiment_may_have_its_own_models_families_count_and_seeds(default, models):
     given = doors.check_interventions(default, models, "config.yaml")
     assert given["orders"]["models"] == ["mini", "mini_shallow"] and given["erasure"]["models"] == ["mini"]
-    assert set(given["swap"]["settings"]) == {"steps", "layers", "spans", "passes", "donors_from"}
+    assert set(given["swap"]["settings"]) == {"steps", "part", "layers", "spans", "passes", "donors_from"}
     own = with_field(default, f"{_OF}.swap.seeds", [7])
     assert doors.check_interventions(own, models, "config.yaml")["swap"]["seeds"] == [7]
 

@@ -205,6 +205,40 @@ def test_figures_of_erasures_pass_over_what_a_dataset_has_not(tmp_path):
         draw(both).savefig(tmp_path / "figure.png")
 
 
+def scoped(*scopes: str) -> xr.Dataset:
+    outcome = erasure()
+    return outcome.isel(arm=np.isin(outcome["scope"], ["clean", *scopes]))
+
+
+def without(outcome: xr.Dataset) -> xr.Dataset:
+    return outcome.isel(arm=[0])
+
+
+LACKING = {
+    "damage_by_dose": lambda: erasure(cells_only=True),
+    "same_by_step": lambda: erasure(cells_only=True),
+    "propagation": lambda: erasure().isel(case=[-1]),
+    "damage_grid": lambda: erasure(cells_only=True).assign_attrs(order="frame_by_frame"),
+    "damage_direction": lambda: scoped("step", "frame"),
+    "plant_outcome": lambda: without(plant()),
+    "swap_flips": lambda: without(swap()),
+    "ensemble_gain": lambda: without(ensemble()),
+    "fewer_frames_and_steps": lambda: orders().isel(arm=[2]),
+    "layer_probes": lambda: layers().assign(probe_score=layers()["probe_score"] * 0 - 1),
+}
+
+
+@pytest.mark.parametrize("name", LACKING)
+def test_a_figure_says_that_there_is_nothing_to_draw(name):
+    draw = next(each[name] for each in FIGURES.values() if name in each)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = draw({"one": LACKING[name]()})
+    (words,) = figure.axes[0].texts
+    assert words.get_text().startswith("nothing to draw: no ")
+    assert "pilot cases" in figure.get_supxlabel()
+
+
 def test_doses_show_the_mean_damage_of_each_scope():
     figure = FIGURES["erasure"]["damage_by_dose"]({"erasure": erasure()})
     axis = figure.axes[0]
@@ -212,6 +246,36 @@ def test_doses_show_the_mean_damage_of_each_scope():
     # Erased at steps 0 and 3: (0 + .75) / 2; one frame of four: .25; an equal dose, a quarter of the grid.
     assert [0.375] in drawn(axis) and [0.25] in drawn(axis)
     assert [text.get_text() for text in figure.axes[1].get_xticklabels()] == ["25"]
+
+
+def test_doses_average_seeds_in_their_case():
+    once = erasure()
+    # The second seed of the first case loses all; cases count alike, however their seeds differ.
+    again = once.assign_coords(seed=[1]).copy(deep=True)
+    again["correct"][0, :, 1:] = 0
+    both = xr.concat([once, again], "seed", data_vars="minimal")
+    both = datasets.check(datasets.finished(both, "erasure"), "erasure", "two seeds")
+    figure = FIGURES["erasure"]["damage_by_dose"]({"erasure": both})
+    # Steps in the first case: (.375 + 1) / 2; in the other two with a task: .375.
+    assert [round((0.6875 + 2 * 0.375) / 3, 4)] in drawn(figure.axes[0])
+    assert "1 to 2 cases x 2 seeds" in figure.get_supxlabel()
+
+
+@pytest.mark.parametrize("debiased", [False, True])
+def test_propagation_has_a_row_for_each_erased_step_and_none_between(debiased):
+    figure = FIGURES["erasure"]["propagation"]({"erasure": erasure()}, debiased=debiased)
+    axis, curve = figure.axes[0], next(each for each in figure.axes if "score lost" in each.get_xlabel())
+    # Erased at steps 0 and 3 of four: two rows of equal height; nothing before the erasure.
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["0", "3"]
+    assert axis.get_ylim() == (0, 2)
+    value = 0.6 if debiased else 0.5
+    shown = np.ma.filled(axis.collections[0].get_array().astype(float), np.nan).reshape(2, STEPS)
+    np.testing.assert_allclose(shown, [[value] * 4, [np.nan] * 3 + [value]])
+    (line,) = curve.get_lines()
+    assert line.get_xdata().tolist() == [0, 0.75] and line.get_ydata().tolist() == [0.5, 1.5]
+    # sigma 1, .75 before .6: two columns of the first network.
+    (rule,) = (each for each in axis.get_lines() if each.get_linestyle() == "-.")
+    assert rule.get_xdata()[0] == 2
 
 
 def test_the_grid_shows_each_cell():
@@ -227,6 +291,16 @@ def test_the_direction_has_what_is_before_and_what_is_after():
     assert [0.05] in lines and [0.15, 0.25] in lines
 
 
+def test_the_direction_counts_states_that_are_not_the_clean_ones():
+    outcome = erasure(cells_only=True)
+    # The last cell is erased in frame 2; it changes the last frame's state, in every case.
+    outcome["plan"][:, :, -1, -1] = 7
+    figure = FIGURES["erasure"]["damage_direction"]({"erasure": outcome})
+    lines = drawn(figure.axes[1])
+    assert [0] in lines and [0, 0.5] in lines
+    assert "(at σ 0.75 to 0.25)" in figure.legends[0].get_texts()[0].get_text()
+
+
 def test_the_boundary_of_two_networks_is_drawn():
     figure = FIGURES["erasure"]["same_by_step"]({"erasure": erasure()})
     rules = [
@@ -239,6 +313,22 @@ def test_the_boundary_of_two_networks_is_drawn():
 def test_a_plant_is_followed_from_its_frame_on():
     figure = FIGURES["plant"]["plant_outcome"]({"plant": plant()})
     assert [line for line in drawn(figure.axes[0]) if len(line) == 2] == [[0, 0], [1, 1], [1, 1]]
+
+
+def test_the_control_of_a_plant_is_the_clean_plan_planted():
+    outcome = plant()
+    # The first case's plants are its clean plan: three of its four free frames keep it.
+    outcome["differs"][0] = 0
+    outcome["follows"][0, :, 1:] = [1, 0, 1, 1, 1]
+    figure = FIGURES["plant"]["plant_outcome"]({"plant": outcome})
+    assert [line for line in drawn(figure.axes[0]) if len(line) == 2] == [[0, 0], [1, 1], [1, 1], [0.75, 0.75]]
+
+
+def test_swaps_show_their_flips_by_donor():
+    figure = FIGURES["swap"]["swap_flips"]({"swap": swap()})
+    assert drawn(figure.axes[0])[:2] == [[1, 0], [0, 0]]
+    assert figure.axes[0].get_title() == "swap\nsteps 0-1"
+    assert figure.get_suptitle().startswith("One block's tokens")
 
 
 def test_an_ensemble_gains_what_its_cases_gain():
@@ -256,3 +346,13 @@ def test_probes_without_a_question_are_left_out():
     figure = FIGURES["layers"]["layer_probes"]({"layers": layers()})
     titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
     assert titles == ["static (2 worlds)", "plan (2 worlds)", "hidden (1 world)"]
+
+
+def test_probes_show_the_worst_and_the_best_world():
+    outcome = layers()
+    outcome["probe_score"][0, 0] = 0.25
+    figure = FIGURES["layers"]["layer_probes"]({"layers": outcome})
+    axis = figure.axes[0]
+    assert [0.5, 0.5, 0.5] in drawn(axis)
+    heights = axis.collections[0].get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (0.25, 0.75)

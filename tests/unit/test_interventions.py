@@ -231,6 +231,22 @@ def test_what_is_replaced_does_not_come_back(tiny_pipeline, scheduler):
 # Block interventions
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_an_update_is_what_the_donors_block_adds_to_the_streams_own_tokens(tiny_pipeline, form):
+    seen = {}
+    stream = make_stream(1, block_of((1,), (1,), (2,), part="update"))
+    streams = [make_stream(1), stream, make_stream(2)]
+    run(
+        tiny_pipeline(form),
+        streams,
+        block_observers=[lambda moment: seen.setdefault((moment.index, moment.layer), moment.hidden)],
+    )
+    assert torch.equal(seen[1, 0][0], seen[1, 0][1])
+    clean, changed, donor = seen[1, 1]
+    assert_near(changed - seen[1, 0][1], donor - seen[1, 0][2])
+    assert (changed - clean).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize("guidance_scale", [1.0, 3.0])
 @pytest.mark.parametrize("form", FORMS)
 def test_the_donors_last_layer_gives_the_donors_velocity(tiny_pipeline, form, guidance_scale):
@@ -437,6 +453,7 @@ def test_no_hook_outlives_the_run(tiny_pipeline, form, observers):
             "BlockIntervention.passes: given cond, both; accepted: cond",
         ),
         (block_of((0,), (0,), (0,), passes=()), "BlockIntervention.passes: given none"),
+        (block_of((0,), (0,), (0,), part="half"), "BlockIntervention.part: given half; accepted: tokens, update"),
         (block_of((0,), (0,), (0,), passes=("uncond",)), "BlockIntervention.passes: given uncond; accepted: cond"),
         (
             state_of("plant", (0,), (1,), latents=torch.zeros(8, 9, 8, 4)),

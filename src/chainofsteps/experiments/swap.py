@@ -1,4 +1,4 @@
-"""Layer swap (E11; C9): one block's visual tokens come from another scene; does the answer come with them?"""
+"""Layer swap (E11; C9): what one block puts out comes from another scene; does the answer come with it?"""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ def plan_swap(
         def interventions(case: int, position: int) -> tuple[BlockIntervention, ...]:
             stream = position // (1 + len(pairs))
             source = behind + stream * len(DONORS) + donor
-            return (BlockIntervention((layer,), steps, (source,), passes=tuple(settings["passes"])),)
+            return (
+                BlockIntervention((layer,), steps, (source,), passes=tuple(settings["passes"]), part=settings["part"]),
+            )
 
         coordinates = {"swapped_layer": layer, "first_step": span[0], "last_step": span[1], "donor": DONORS[donor]}
         return Arm(f"layer {layer} steps {span[0]}-{span[1]} {DONORS[donor]}", coordinates, interventions)
@@ -102,8 +104,8 @@ def run_swap(
     pipe, cases, model, seeds, batch
         As :func:`chainofsteps.experiments.erasure.run_erasure`.
     settings : dict
-        ``steps``; ``layers`` and ``spans`` (first and last step), all pairs; ``passes`` of guidance; ``donors_from``,
-        index of the first donor in the block of case seeds.
+        ``steps``; ``part`` of a block's output; ``layers`` and ``spans`` (first and last step), all pairs; ``passes``
+        of guidance; ``donors_from``, index of the first donor in the block of case seeds.
 
     Returns
     -------

@@ -23,6 +23,9 @@ Outcomes = dict[str, xr.Dataset]
 SOLVED = ", solved"
 TASKS, FLOOR = "worlds with a task", "solved: nothing to do"
 _COLUMNS = 4
+_ENDS = (("floor", "min"), ("ceil", "max"))
+# Columns of a map whose numbers can be read.
+_MOST_WRITTEN = 10
 
 
 def _table(values: xr.DataArray, name: str) -> pd.DataFrame:
@@ -53,10 +56,42 @@ def _place(outcome: xr.Dataset, dim: str) -> np.ndarray:
 
 
 def _counts(outcomes: Outcomes) -> str:
-    """The n of a caption."""
-    first = next(iter(outcomes.values()))
-    families = pd.Series(first["family"].values).value_counts()
-    return f"{first.attrs['purpose']} cases, {families.max()} a family x {first.sizes['seed']} seeds"
+    """The n of a caption, of all datasets that are drawn."""
+    firsts = list(outcomes.values())
+    cases = pd.concat([pd.Series(each["family"].values).value_counts() for each in firsts])
+    per = f"{cases.min()}" if cases.min() == cases.max() else f"{cases.min()} to {cases.max()}"
+    worlds, seeds = cases.index.nunique(), max(each.sizes["seed"] for each in firsts)
+    return f"{firsts[0].attrs['purpose']} cases: {_some(worlds, 'family')} x {per} cases x {_some(seeds, 'seed')}"
+
+
+def _some(count: int, word: str) -> str:
+    """A number and its noun."""
+    plural = {"family": "families"}.get(word, f"{word}s")
+    return f"{count} {word if count == 1 else plural}"
+
+
+def _nothing(outcomes: Outcomes, title: str, what: str) -> Figure:
+    """The figure of an experiment that was not asked for this: says so."""
+    figure, (axis,) = _panels(1, 1.0)
+    axis.set_axis_off()
+    axis.text(0.5, 0.5, f"nothing to draw: no {what}", ha="center", va="center", transform=axis.transAxes)
+    figure.suptitle(title)
+    return caption(figure, _counts(outcomes))
+
+
+def _tasks(outcome: xr.Dataset) -> xr.Dataset:
+    """Cases of worlds with a task."""
+    return outcome.isel(case=[not family.endswith(SOLVED) for family in outcome["family"].values])
+
+
+def _figure_legend(figure: Figure, axis: Axes, title: str | None = None) -> None:
+    """A panel's legend beside all panels; handles long enough to show dashes."""
+    handles, labels = axis.get_legend_handles_labels()
+    axis.get_legend().remove()
+    labels = [label(each) for each in labels]
+    figure.legend(
+        handles, labels, title=title, frameon=False, fontsize="x-small", loc="outside right upper", handlelength=3
+    )
 
 
 def _panels(count: int, height: float = 1.9, columns: int = _COLUMNS, **options: object) -> tuple[Figure, list[Axes]]:
@@ -79,13 +114,21 @@ def _whole(axis: Axes, which: str = "x") -> None:
         getattr(axis, f"{each}axis").set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
-def _draw_boundary(axis: Axes, outcome: xr.Dataset, over: str) -> None:
-    """Where a model of two networks passes from one to the other, over ``step`` or ``sigma``."""
+def _draw_boundary(axis: Axes, outcome: xr.Dataset, over: str, offset: float = 0) -> None:
+    """Where a model of two networks passes from one to the other, over ``step`` or ``sigma``.
+
+    ``offset`` is where the axis has step 0: a heat map has it at 0.5.
+    """
     if outcome.attrs["boundary"] == "none":
         return
     level = float(outcome.attrs["boundary"])
     before = int((outcome["sigma"].max("latent_frame") >= level).sum())
-    axis.axvline(level if over == "sigma" else before - 0.5, color="0.4", linestyle="-.", linewidth=1)
+    axis.axvline(
+        level if over == "sigma" else before - 0.5 + offset,
+        color="0.85" if offset else "0.4",
+        linestyle="-.",
+        linewidth=1,
+    )
 
 
 _MEAN = "mean over cases, 95 % bootstrap over cases"
@@ -101,10 +144,16 @@ def damage_by_dose(outcomes: Outcomes) -> Figure:
     outcomes : dict
         Name -> ``erasure`` dataset.
     """
-    outcome = outcomes[next(name for name, each in outcomes.items() if "step" in each["scope"].values)]
+    title = "What erased steps and erased frames cost, at equal dose"
+    # A step tells the free frames and a frame the steps: without either the dose is not known.
+    both = {"step", "frame"}
+    drawn = {name: each for name, each in outcomes.items() if both <= set(each["scope"].values)}
+    if not drawn:
+        return _nothing(outcomes, title, "erasures of a step and of a frame")
+    outcome = next(iter(drawn.values()))
     erased = outcome["erased"]
     grid = int(erased.any(("arm", "latent_frame")).sum() * erased.any(("arm", "step")).sum())
-    dose = (100 * erased.sum(("step", "latent_frame")) / grid).round().astype(int)
+    dose = (100 * erased.sum(("step", "latent_frame")) / grid).round(1)
     some = outcome["scope"].isin(["step", "frame", "steps", "frames"]).values
     kinds = list(dict.fromkeys(outcome["kind"].values[some]))
     figure, axes = _panels(2 * len(kinds), 2.1, len(kinds), sharey=True)
@@ -116,6 +165,7 @@ def damage_by_dose(outcomes: Outcomes) -> Figure:
         table["what"] += np.where(table["world"] == FLOOR, ", solved", "")
         # Arms of one kind and dose ask the same at several places: a case has one value of them.
         table = table.groupby(["case", "kind", "what", "dose"], as_index=False)["lost"].mean()
+        doses = sorted(table["dose"].unique())
         order = [what for what in ("steps", "frames", "steps, solved", "frames, solved") if what in set(table["what"])]
         for kind, axis in zip(kinds, axes[row * len(kinds) :], strict=False):
             sns.pointplot(
@@ -123,7 +173,7 @@ def damage_by_dose(outcomes: Outcomes) -> Figure:
                 x="dose",
                 y="lost",
                 hue="what",
-                order=sorted(table["dose"].unique()),
+                order=doses,
                 hue_order=order,
                 markers=["o", "s", "o", "s"][: len(order)],
                 linestyles=["-", "-", ":", ":"][: len(order)],
@@ -131,102 +181,129 @@ def damage_by_dose(outcomes: Outcomes) -> Figure:
                 dodge=0.3,
                 markersize=4,
                 linewidth=1.2,
+                legend=axis is axes[-1],
                 ax=axis,
                 **INTERVAL,
             )
-            handles, labels = axis.get_legend_handles_labels()
-            axis.get_legend().remove()
             axis.axhline(0, color="0.7", linewidth=0.8, zorder=0)
             axis.set(title=kind if row == 0 else "", xlabel="erased (% of the grid)", ylabel=words)
-    figure.legend(handles, labels, frameon=False, fontsize="x-small", loc="outside right upper", title="erased")
-    figure.suptitle("What erased steps and erased frames cost, at equal dose")
+            axis.set_xticks(range(len(doses)), [f"{each:g}" for each in doses])
+    _figure_legend(figure, axes[-1], "erased")
+    sets = outcome["scope"].isin(["steps", "frames"]).values
+    per_dose = pd.Series(list(zip(outcome["kind"].values, outcome["scope"].values, dose.values, strict=True)))[sets]
+    number = _some(per_dose.value_counts().max() if sets.any() else 0, "random set")
+    figure.suptitle(title)
     return caption(
         figure,
-        f"{_counts(outcomes)}; {_MEAN}; arms of one dose averaged in their case;\n"
+        f"{_counts({'drawn': outcome})}; {_MEAN};\n"
+        f"arms of one dose averaged in their case, {number} at each larger dose;\n"
         "other frames: free ones not erased at every step; solved: nothing to do, the clean-up floor",
     )
 
 
 def same_by_step(outcomes: Outcomes) -> Figure:
-    """Sensitivity over step and σ (C3, E6): what stays right, and what stays the same, after erasing one step."""
-    outcome = next(iter(_with_scope(outcomes, "step").values()))
-    names = {"correct": "share of the score kept", "same_as_clean": "share with the clean run's plan"}
+    """Sensitivity over step and σ (C3, E6): what is right, and what stays the same, after erasing one step."""
+    title = "After erasing all frames at one step"
+    found = _with_scope(outcomes, "step")
+    if not found:
+        return _nothing(outcomes, title, "erasure of a step")
+    first, outcome = next(iter(found.items()))
+    names = {"correct": "score", "same_as_clean": "share with the clean plan"}
     figure, axes = _panels(4, 2.1, 2, sharey=True, sharex=False)
     places = _place(outcome, "step")
     sigma = outcome["sigma"].max("latent_frame").values
     for row, (name, words) in enumerate(names.items()):
         values = outcome[name].astype(float).assign_coords(at=("arm", places), level=("arm", sigma[places]))
         table = _table(values, "kept")
+        clean = _tasks(outcomes[first])[name].isel(arm=0)
         for axis, x, words_x in zip(
             axes[2 * row :], ("at", "level"), ("erased step", "σ of the erased step"), strict=False
         ):
+            if clean.size:
+                axis.axhline(float(clean.mean()), color="0.6", linestyle=":", linewidth=1, zorder=0)
             line = {"hue": "kind", "style": "world", "style_order": [TASKS, FLOOR], "markers": True, "markersize": 4}
-            sns.lineplot(table, x=x, y="kept", legend=axis is axes[1], ax=axis, **line, **INTERVAL)
+            bars = {"err_style": "bars", "err_kws": {"linewidth": 1}}
+            sns.lineplot(table, x=x, y="kept", legend=axis is axes[1], ax=axis, **line, **bars, **INTERVAL)
             axis.set(xlabel=words_x, ylabel=words, ylim=(-0.04, 1.04))
             if x == "at":
                 _whole(axis)
             else:
                 axis.invert_xaxis()
             _draw_boundary(axis, outcome, "step" if x == "at" else "sigma")
-    axes[1].legend(frameon=False, fontsize="x-small", loc="lower left")
-    figure.suptitle("After erasing all frames at one step")
-    return caption(figure, f"{_counts(outcomes)}; {_MEAN}")
+    _figure_legend(figure, axes[1])
+    figure.suptitle(title)
+    return caption(
+        figure,
+        f"{_counts({first: outcome})}; {_MEAN};\ndotted: clean arm, worlds with a task; solved: the clean-up floor",
+    )
 
 
 def propagation(outcomes: Outcomes, debiased: bool = False) -> Figure:
-    """C3's matrix: unlikeness to the clean run at each later step, over the erased step; dashed, the score lost."""
-    outcome = next(iter(_with_scope(outcomes, "step").values()))
-    outcome = outcome.isel(case=[not family.endswith(SOLVED) for family in outcome["family"].values])
-    measure = "dissimilarity_debiased" if debiased else "dissimilarity"
+    """C3's matrix: unlikeness to the clean run at each later step, over the erased step; dashed, the score lost.
+
+    Parameters
+    ----------
+    outcomes : dict
+        Name -> ``erasure`` dataset.
+    debiased : bool
+        Debiased CKA.
+    """
+    words = f"1 - CKA{' (debiased)' * debiased}"
+    title = f"Does an erased step come back? {words} to the clean run"
+    found = {name: _tasks(each) for name, each in _with_scope(outcomes, "step").items()}
+    found = {name: each for name, each in found.items() if each.sizes["case"]}
+    if not found:
+        return _nothing(outcomes, title, "erasure of a step in a world with a task")
+    first, outcome = next(iter(found.items()))
+    lost = _damage(_tasks(outcomes[first])).mean(("case", "seed"))
     kinds = list(dict.fromkeys(outcome["kind"].values))
-    figure, axes = _panels(len(kinds), 2.4, sharey=True)
-    whole = outcomes[next(iter(_with_scope(outcomes, "step")))]
-    lost = _damage(whole).isel(case=[not family.endswith(SOLVED) for family in whole["family"].values])
+    figure, axes = _panels(len(kinds), 2.4, sharey=True, sharex=False)
+    low, high = (float(getattr(lost, each)()) for each in ("min", "max"))
     for kind, axis in zip(kinds, axes, strict=True):
         part = outcome.isel(arm=outcome["kind"].values == kind)
         steps = _place(part, "step")
-        matrix = part[measure].mean(("case", "seed")).transpose("arm", "step").values
+        part, steps = part.isel(arm=np.argsort(steps)), np.sort(steps)
+        matrix = part["dissimilarity_debiased" if debiased else "dissimilarity"].mean(("case", "seed"))
+        matrix = matrix.transpose("arm", "step").values
         matrix = np.where(np.arange(matrix.shape[1]) >= steps[:, None], matrix, np.nan)
-        last = axis is axes[-1]
         axis.set_facecolor("0.9")
-        image = axis.imshow(
-            matrix,
-            origin="lower",
-            aspect="auto",
-            cmap="cividis",
+        # A row an erased step: those in between may not have been erased.
+        sns.heatmap(
+            pd.DataFrame(matrix, index=steps),
             vmin=0,
             vmax=1,
-            extent=(-0.5, matrix.shape[1] - 0.5, steps[0] - 0.5, steps[-1] + 0.5),
+            cmap="cividis",
+            annot=matrix.shape[1] <= _MOST_WRITTEN,
+            fmt=".2f",
+            annot_kws={"fontsize": 5},
+            cbar=axis is axes[-1],
+            cbar_kws={"label": words},
+            ax=axis,
         )
-        for (place, step), value in np.ndenumerate(matrix):
-            if np.isfinite(value):
-                axis.text(
-                    step,
-                    steps[place],
-                    f"{value:.2f}"[1 if value < 1 else 0 :],
-                    fontsize=5,
-                    ha="center",
-                    va="center",
-                    color="0.5",
-                )
-        curve = lost.sel(arm=part["arm"]).mean(("case", "seed")).values
+        axis.set_ylim(0, len(steps))
         beside = axis.twiny()
-        beside.plot(curve, steps, linestyle="--", color=sns.color_palette()[1], linewidth=1.8)
-        beside.set(xlim=(-0.1, 1))
+        rows = np.arange(len(steps)) + 0.5
+        curve = {"linestyle": "--", "marker": "o", "markersize": 3, "linewidth": 1.5, "color": sns.color_palette()[1]}
+        beside.plot(lost.sel(arm=part["arm"]).values, rows, **curve)
+        beside.set(xlim=(min(low, 0) - 0.05, max(high, 1) + 0.05))
         beside.set_xlabel("score lost (dashed)", fontsize="x-small")
         beside.tick_params(labelsize="x-small")
         axis.set(title=kind, xlabel="step", ylabel="erased step" if axis is axes[0] else "")
-        _draw_boundary(axis, outcome, "step")
-        _whole(axis, "xy")
-        if last:
-            figure.colorbar(image, ax=axis, label="1 - CKA")
-    figure.suptitle("Does an erased step come back? 1 - CKA to the clean run")
-    return caption(figure, f"{_counts(outcomes)}; mean over cases of worlds with a task; grey: before the erasure")
+        axis.tick_params(axis="both", rotation=0)
+        _draw_boundary(axis, outcome, "step", offset=0.5)
+    figure.suptitle(title)
+    return caption(
+        figure, f"{_counts({first: outcome})}; mean over cases of worlds with a task; grey: before the erasure"
+    )
 
 
 def damage_grid(outcomes: Outcomes) -> Figure:
     """E3: share of videos whose plan is no longer the clean run's, for each erased cell of the step x frame grid."""
-    outcome = next(each for each in _with_scope(outcomes, "cell").values() if each.attrs["order"] == "joint")
+    title = "Share of plans changed by erasing one latent frame at one step"
+    found = [each for each in _with_scope(outcomes, "cell").values() if each.attrs["order"] == "joint"]
+    if not found:
+        return _nothing(outcomes, title, "erasure of a cell in joint order")
+    outcome = found[0]
     families = list(dict.fromkeys(outcome["family"].values))
     steps, frames = _place(outcome, "step"), _place(outcome, "latent_frame")
     figure, axes = _panels(len(families), 1.6, sharey=True, sharex=False)
@@ -240,7 +317,7 @@ def damage_grid(outcomes: Outcomes) -> Figure:
             vmax=1,
             cmap="cividis",
             ax=axis,
-            annot=True,
+            annot=grid.shape[1] <= _MOST_WRITTEN,
             fmt=".2f",
             annot_kws={"fontsize": 6},
             cbar=False,
@@ -249,104 +326,138 @@ def damage_grid(outcomes: Outcomes) -> Figure:
         axis.set_title(label(family), fontsize="small")
         axis.set(
             xlabel="erased step",
-            ylabel="erased frame" if axis.get_subplotspec().is_first_col() else "",
+            ylabel="erased latent frame" if axis.get_subplotspec().is_first_col() else "",
         )
         axis.tick_params(axis="both", rotation=0)
-    figure.suptitle("Share of plans changed by erasing one latent frame at one step")
-    return caption(figure, f"{_counts(outcomes)}; kind: {', '.join(dict.fromkeys(outcome['kind'].values))}")
+    bar = figure.colorbar(axes[0].collections[0], ax=axes, label="share changed", shrink=0.6)
+    bar.outline.set_visible(False)
+    figure.suptitle(title)
+    kinds = list(dict.fromkeys(outcome["kind"].values))
+    means = f"mean over {_some(len(kinds), 'kind')}: " if len(kinds) > 1 else "kind: "
+    return caption(figure, f"{_counts({'drawn': outcome})}; mean over cases; {means}{', '.join(kinds)}")
+
+
+def _moved(outcome: xr.Dataset, line: str) -> pd.DataFrame:
+    """Mean change over the distance to an erased cell: of the latents, and of the states read; a row a case."""
+    at = _place(outcome, "latent_frame")
+    frames, latents = outcome.sizes["frame"], outcome.sizes["latent_frame"]
+    # The latent frame that each video frame is of: the first stands alone, the others share theirs evenly.
+    of_frame = np.ceil(np.arange(frames) * (latents - 1) / (frames - 1)).astype(int)
+    rows = []
+    for what, values, places in (
+        ("latents", outcome["frame_change"], np.arange(latents)),
+        ("plan", outcome["plan_changed"], of_frame),
+    ):
+        dim = values.dims[-1]
+        table = _table(values.assign_coords(at=("arm", at), place=(dim, places)), "change")
+        table["distance"] = table["place"] - table["at"]
+        table = table[(table["place"] > 0) & (table["distance"] != 0)]
+        table = table.groupby(["case", "distance"], as_index=False)["change"].mean()
+        rows.append(table.assign(what=what, line=line))
+    return pd.concat(rows)
 
 
 def damage_direction(outcomes: Outcomes) -> Figure:
-    """E4: change of the frames before and after an erased one, by order."""
+    """E4: change of the frames before and after an erased one, by order: of the latents, and of the plan."""
+    title = "Which way damage goes: before and after an erased cell"
+    found = {name: _tasks(each) for name, each in _with_scope(outcomes, "cell").items()}
+    found = {name: each for name, each in found.items() if each.sizes["case"]}
+    if not found:
+        return _nothing(outcomes, title, "erasure of a cell in a world with a task")
+    orders = [each.attrs["order"] for each in found.values()]
     rows = []
-    for outcome in _with_scope(outcomes, "cell").values():
-        task = outcome.isel(case=[not family.endswith(SOLVED) for family in outcome["family"].values])
-        frames = _place(task, "latent_frame")
-        change = _table(task["frame_change"].assign_coords(at=("arm", frames)), "change")
-        change["distance"] = change["latent_frame"] - change["at"]
-        moved = change[(change["distance"] != 0) & (change["latent_frame"] > 0)].assign(
-            order=label(outcome.attrs["order"])
-        )
-        rows.append(moved.groupby(["case", "order", "distance"], as_index=False)["change"].mean())
+    for name, outcome in found.items():
+        clean = _tasks(outcomes[name])["plan"].isel(arm=0, drop=True)
+        outcome = outcome.assign(plan_changed=(outcome["plan"] != clean).astype(float))
+        level = outcome["sigma"].where(outcome["erased"].any("arm"))
+        line = label(outcome.attrs["order"] if len(set(orders)) == len(orders) else name)
+        rows.append(_moved(outcome, f"{line}\n(at σ {float(level.max()):.2f} to {float(level.min()):.2f})"))
     table = pd.concat(rows)
-    figure, (axis,) = _panels(1, 2.6)
-    for side in (table["distance"] < 0, table["distance"] > 0):
-        sns.lineplot(
-            table[side],
-            x="distance",
-            y="change",
-            hue="order",
-            style="order",
-            markers=True,
-            dashes=False,
-            legend=bool(side.iloc[-1]),
-            ax=axis,
-            **INTERVAL,
-        )
-    axis.axvline(0, color="0.7", linewidth=0.8)
-    axis.set(xlabel="frame - erased frame", ylabel="change of the finished latents\n(relative to the clean frame)")
-    axis.legend(frameon=False, title=None)
-    _whole(axis)
-    figure.suptitle("Which way damage goes: before and after an erased cell")
-    return caption(figure, f"{_counts(outcomes)}; {_MEAN}; worlds with a task")
+    lines = list(dict.fromkeys(table["line"]))
+    figure, axes = _panels(2, 2.4, 2, sharex=False)
+    words = {"latents": "relative change of latents", "plan": "share of states changed"}
+    for axis, (what, measure) in zip(axes, words.items(), strict=True):
+        part = table[table["what"] == what]
+        drawn = {"hue": "line", "style": "line", "hue_order": lines, "style_order": lines}
+        # Two lines apart: nothing goes through the erased frame itself.
+        for side in (part[part["distance"] < 0], part[part["distance"] > 0]):
+            if len(side):
+                bars = {"err_style": "bars", "markers": True, "dashes": False}
+                last = axis is axes[-1] and axis.get_legend() is None
+                sns.lineplot(side, x="distance", y="change", legend=last, ax=axis, **drawn, **bars, **INTERVAL)
+        axis.axvspan(-0.5, 0.5, color="0.93", zorder=0)
+        axis.set(xlabel="latent frame - erased latent frame", ylabel=measure)
+        axis.set_ylim(bottom=min(0, axis.get_ylim()[0]))
+        _whole(axis)
+    _figure_legend(figure, axes[-1], "order")
+    figure.suptitle(title)
+    return caption(
+        figure,
+        f"{_counts(found)}; {_MEAN}; worlds with a task;\nleft of 0: frames before the erased one, right: after it",
+    )
 
 
 def plant_outcome(outcomes: Outcomes) -> Figure:
-    """E5: share of frames that follow a planted plan where it differs from the clean run's, before, in and after it."""
-    figure, axes = _panels(len(outcomes), 2.5, 2, sharey=True, sharex=False)
+    """E5: share of frames that follow a planted plan where it differs from the clean run's, before, in and after it.
+
+    The control plants the clean run's own plan: share of frames that keep it.
+    """
+    title = "A plan planted in one frame: which follow it"
+    found = {name: each.isel(arm=each["planted"].values >= 0) for name, each in outcomes.items()}
+    found = {name: each for name, each in found.items() if each.sizes["arm"]}
+    if not found:
+        return _nothing(outcomes, title, "planted plan")
+    figure, axes = _panels(len(found), 2.5, 2, sharey=True, sharex=False)
     places = ("earlier frames", "planted frame", "later frames")
-    for outcome, axis in zip(outcomes.values(), axes, strict=True):
-        planted = outcome.isel(arm=outcome["planted"].values >= 0)
-        follows = planted["follows"].where(planted["differs"] == 1)
-        table = follows.rename("follows").assign_coords(side=planted["side"]).to_dataframe().reset_index()
-        table = table.dropna(subset="follows")
-        table = table[table["frame"] > 0]
-        table["place"] = table["side"].map(dict(zip((-1, 0, 1), places, strict=True)))
-        table = table.groupby(["case", "place", "planted_step"], as_index=False)["follows"].mean()
-        sns.lineplot(
-            table,
-            x="planted_step",
-            y="follows",
-            hue="place",
-            hue_order=places,
-            style="place",
-            style_order=places,
-            markers=True,
-            dashes=False,
-            legend=axis is axes[0],
-            ax=axis,
-            **INTERVAL,
-        )
+    control = "control: own plan"
+    colours = [*sns.color_palette()[: len(places)], (0.4, 0.4, 0.4)]
+    styles = {"hue": "place", "hue_order": [*places, control], "palette": colours}
+    styles |= {"style": "place", "style_order": [*places, control], "markers": ["o", "X", "s", "D"]}
+    styles["dashes"] = [*[(1, 0)] * len(places), (3, 2)]
+    for planted, axis in zip(found.values(), axes, strict=True):
+        free = planted.isel(frame=slice(1, None))
+        table = free["follows"].assign_coords(side=free["side"], differs=free["differs"]).to_dataframe().reset_index()
+        own = table.groupby(["case", "seed", "arm"])["differs"].transform("max") == 0
+        table["place"] = table["side"].map(dict(zip((-1, 0, 1), places, strict=True))).mask(own, control)
+        table = table[own | (table["differs"] == 1)]
+        # Seeds have one value each of their case, however many of their frames differ.
+        for within in (["case", "seed"], ["case"]):
+            table = table.groupby([*within, "place", "planted_step"], as_index=False)["follows"].mean()
+        sns.lineplot(table, x="planted_step", y="follows", legend=axis is axes[-1], ax=axis, **styles, **INTERVAL)
         axis.set(
-            title=label(outcome.attrs["order"]),
+            title=label(planted.attrs["order"]),
             xlabel="step planted before (the frame's own)",
             ylabel="share that follows the plant",
             ylim=(-0.04, 1.04),
         )
         _whole(axis)
-    axes[0].legend(frameon=False, fontsize="x-small", title=None)
-    figure.suptitle("A plan planted in one latent frame: which frames follow it")
+    _figure_legend(figure, axes[-1])
+    figure.suptitle(title)
     return caption(
-        figure, f"{_counts(outcomes)}; {_MEAN};\nframes in which the planted plan differs from the clean run's"
+        figure,
+        f"{_counts(found)}; {_MEAN};\nframes in which the planted plan differs from the clean run's;"
+        " control: the clean run's own, planted",
     )
 
 
 def swap_flips(outcomes: Outcomes) -> Figure:
     """C9: flip rate by layer and steps swapped, with a donor of another answer and, as control, of the same."""
-    outcome = next(iter(outcomes.values()))
-    swapped = outcome.isel(arm=outcome["swapped_layer"].values >= 0)
-    spans = list(
-        dict.fromkeys(zip(swapped["first_step"].values.tolist(), swapped["last_step"].values.tolist(), strict=True))
-    )
+    title = "One block's output from another scene: share of videos"
+    columns = []
+    for name, outcome in outcomes.items():
+        swapped = outcome.isel(arm=outcome["swapped_layer"].values >= 0)
+        spans = zip(swapped["first_step"].values.tolist(), swapped["last_step"].values.tolist(), strict=True)
+        columns += [(name, swapped, *span) for span in dict.fromkeys(spans)]
+    if not columns:
+        return _nothing(outcomes, title, "swapped layer")
     names = {"flips": "ends otherwise", "takes_donors_end": "ends as the donor"}
-    figure, axes = _panels(2 * len(spans), 2.0, len(spans), sharey=True)
-    for row, (name, words) in enumerate(names.items()):
-        table = _table(swapped[name].astype(float), "share")
-        table["donor"] = table["donor"].map(label)
-        for (first, last), axis in zip(spans, axes[row * len(spans) :], strict=False):
-            part = table[(table["first_step"] == first) & (table["last_step"] == last)]
+    figure, axes = _panels(2 * len(columns), 2.0, len(columns), sharey=True, sharex=False)
+    for row, (measure, words) in enumerate(names.items()):
+        for (name, swapped, first, last), axis in zip(columns, axes[row * len(columns) :], strict=False):
+            table = _table(swapped[measure].astype(float), "share")
+            table["donor"] = table["donor"].map(label)
             sns.lineplot(
-                part,
+                table[(table["first_step"] == first) & (table["last_step"] == last)],
                 x="swapped_layer",
                 y="share",
                 hue="donor",
@@ -357,30 +468,40 @@ def swap_flips(outcomes: Outcomes) -> Figure:
                 ax=axis,
                 **INTERVAL,
             )
-            title = f"step {first}" if first == last else f"steps {first} to {last}"
-            axis.set(title=title if row == 0 else "", xlabel="swapped layer", ylabel=words, ylim=(-0.04, 1.04))
+            span = f"step {first}" if first == last else f"steps {first}-{last}"
+            axis.set_title(f"{label(name)}\n{span}" if row == 0 else "", fontsize="small")
+            axis.set(xlabel="layer", ylabel=words, ylim=(-0.04, 1.04))
             _whole(axis)
-    axes[0].legend(frameon=False, fontsize="x-small", title="donor with")
-    figure.suptitle("One block's tokens from another scene: share of videos")
-    return caption(figure, f"{_counts(outcomes)}; {_MEAN}")
+    _figure_legend(figure, axes[0], "donor with")
+    figure.suptitle(title)
+    return caption(
+        figure,
+        f"{_counts(outcomes)}; {_MEAN};\nswap: what the block adds; swap tokens: all it puts out, alike at any layer",
+    )
 
 
 def ensemble_gain(outcomes: Outcomes) -> Figure:
     """C10: success of each arm less that of one stream, with its network evaluations."""
+    title = "Averages over seeds, and what costs as much"
     rows = []
     for outcome in outcomes.values():
         gain = (outcome["correct"] == 1).astype(float)
         table = _table(gain - gain.isel(arm=0, drop=True), "gain")
         rows.append(table[(table["arm"] != outcome["arm"].values[0]) & ~table["arm"].str.startswith("member")])
     table = pd.concat(rows)
+    if table.empty:
+        return _nothing(outcomes, title, "average or choice")
     table["what"] = table["arm"] + " (" + table["evaluations"].astype(str) + ")"
     figure, (axis,) = _panels(1, 0.24 * table["what"].nunique() + 0.4)
     sns.pointplot(table, x="gain", y="what", linestyle="none", markersize=4, ax=axis, **INTERVAL)
     axis.axvline(0, color="0.7", linewidth=0.8, zorder=0)
     base = float((next(iter(outcomes.values()))["correct"].isel(arm=0) == 1).mean())
     axis.set(xlabel=f"share solved, less that of one stream ({base:.2f})", ylabel="")
-    figure.suptitle("Averages over seeds at the first step, and what costs as much")
-    return caption(figure, f"in brackets: network evaluations; {_counts(outcomes)}; {_MEAN}")
+    figure.suptitle(title)
+    return caption(
+        figure,
+        f"in brackets: network evaluations, one guidance pass; {_counts(outcomes)};\npaired in their case; {_MEAN}",
+    )
 
 
 def success_by_order(outcomes: Outcomes) -> Figure:
@@ -391,6 +512,9 @@ def success_by_order(outcomes: Outcomes) -> Figure:
     middle = table.groupby("family")["difficulty"].transform("median")
     table["half"] = np.where(table["difficulty"] > middle, "harder half", "easier half")
     families = list(dict.fromkeys(table["family"]))
+    # Powers of 4 around what was evaluated.
+    low, high = (int(getattr(np, each)(np.log2(table["evaluations"].agg(at)) / 2)) for each, at in _ENDS)
+    ticks = [4**power for power in range(low, high + 1)]
     figure, axes = _panels(len(families), 1.7, sharey=True)
     for family, axis in zip(families, axes, strict=True):
         part = table[table["family"] == family]
@@ -408,22 +532,26 @@ def success_by_order(outcomes: Outcomes) -> Figure:
             ax=axis,
         )
         axis.set(xscale="log", ylim=(-0.04, 1.04), xlabel="evaluations", ylabel="share solved")
-        axis.set_xticks([1, 4, 16], ["1", "4", "16"])
+        axis.set_xticks(ticks, [f"{tick}" for tick in ticks])
         axis.minorticks_off()
         axis.set_title(label(family), fontsize="small")
-    handles, labels = axes[-1].get_legend_handles_labels()
-    axes[-1].get_legend().remove()
-    figure.legend(handles, labels, frameon=False, fontsize="x-small", loc="outside right upper")
+    _figure_legend(figure, axes[-1])
     figure.suptitle(f"Success by order and network evaluations, {label(outcome.attrs['model_id'])}")
+    halves = table.drop_duplicates("case").groupby(["family", "half"]).size()
     return caption(
-        figure, f"{_counts(outcomes)}; harder: above the family's median difficulty; intervals in the dataset's cases"
+        figure,
+        f"{_counts({'drawn': outcome})}; harder: above the family's median difficulty;\n"
+        f"mean over cases, {halves.min()} to {halves.max()} a half; no intervals",
     )
 
 
 def fewer_frames_and_steps(outcomes: Outcomes) -> Figure:
     """E14, C11, C12: beginnings of right answers by frames made; success by steps in joint order."""
     outcome = next(iter(outcomes.values()))
+    title = f"Fewer frames, fewer steps: {label(outcome.attrs['model_id'])}, joint order"
     joint = outcome.isel(arm=outcome["sampling_order"].values == "joint")
+    if not joint.sizes["arm"]:
+        return _nothing(outcomes, title, "joint order")
     most = joint["steps"].values.max()
     figure, axes = _panels(2, 2.5, 2, sharex=False)
     halves = (
@@ -467,12 +595,11 @@ def fewer_frames_and_steps(outcomes: Outcomes) -> Figure:
             **INTERVAL,
         )
         axis.set(xlabel=words, ylabel=share, ylim=(-0.04, 1.04))
-        _whole(axis)
-    handles, labels = axes[1].get_legend_handles_labels()
-    axes[1].get_legend().remove()
-    figure.legend(handles, map(label, labels), frameon=False, fontsize="x-small", loc="outside right upper")
-    figure.suptitle(f"Fewer frames, fewer steps: {label(outcome.attrs['model_id'])}, joint order")
-    return caption(figure, f"{_counts(outcomes)}; black: {_MEAN}")
+        made = sorted(table[x].unique())
+        axis.set_xticks(made, [f"{each}" for each in made])
+    _figure_legend(figure, axes[1])
+    figure.suptitle(title)
+    return caption(figure, f"{_counts({'drawn': outcome})}; black: {_MEAN}")
 
 
 def layer_energy(outcomes: Outcomes) -> Figure:
@@ -483,12 +610,14 @@ def layer_energy(outcomes: Outcomes) -> Figure:
     energy = outcome["energy"].mean(("case", "seed"))
     relative = energy / energy.mean("latent_frame")
     low, high = float(relative.min()), float(relative.max())
+    every = max(1, relative.sizes["latent_frame"] // 4)
     for step, axis in zip(steps, axes, strict=False):
         part = relative.sel(observed_step=step).transpose("layer", "latent_frame").to_pandas()
-        sns.heatmap(part, cmap="cividis", vmin=low, vmax=high, ax=axis, cbar=True)
+        sns.heatmap(part, cmap="cividis", vmin=low, vmax=high, ax=axis, cbar=False, xticklabels=every)
         axis.invert_yaxis()
         axis.set(title=f"step {step}", xlabel="latent frame", ylabel="layer")
         axis.tick_params(axis="both", rotation=0)
+    figure.colorbar(axes[0].collections[0], ax=axes, label="energy / layer's mean", shrink=0.6)
     ratio = _table(outcome["object_ratio"], "ratio")
     ratio["step"] = ratio["observed_step"].astype(str)
     sns.lineplot(ratio, x="layer", y="ratio", hue="step", ax=axes[-1], **INTERVAL)
@@ -496,8 +625,11 @@ def layer_energy(outcomes: Outcomes) -> Figure:
     axes[-1].set(title="mover over the rest", xlabel="layer", ylabel="ratio of energies")
     axes[-1].legend(frameon=False, fontsize="x-small", title="step")
     _whole(axes[-1])
-    figure.suptitle("Energy of block outputs (L2 norm of tokens), relative to each layer's mean over frames")
-    return caption(figure, f"{_counts(outcomes)}; {_MEAN}")
+    figure.suptitle("Energy of block outputs, relative to each layer's mean over frames")
+    return caption(
+        figure,
+        f"{_counts({'drawn': outcome})}; energy: L2 norm of tokens, mean over cases;\nframe 0 is given; ratio: {_MEAN}",
+    )
 
 
 def layer_probes(outcomes: Outcomes) -> Figure:
@@ -507,12 +639,17 @@ def layer_probes(outcomes: Outcomes) -> Figure:
     table = asked.to_dataframe().reset_index().dropna(subset="probe_score")
     table["step"] = table["observed_step"].astype(str)
     variables = list(dict.fromkeys(table["variable"]))
+    title = "What linear probes read off each block, on held-out cases"
+    if not variables:
+        return _nothing(outcomes, title, "variable that any world has")
     figure, axes = _panels(len(variables), 2.4, 3, sharey=True)
     for variable, axis in zip(variables, axes, strict=True):
         part = table[table["variable"] == variable]
-        line = {"x": "layer", "hue": "step", "errorbar": None, "ax": axis}
-        sns.lineplot(part, y="probe_score", marker="o", markersize=3, legend=axis is axes[0], **line)
-        sns.lineplot(part, y="probe_control", linestyle=":", legend=False, **line)
+        line = {"x": "layer", "hue": "step", "ax": axis}
+        # Of all worlds: their range is the spread.
+        spread = {"errorbar": ("pi", 100), "err_kws": {"alpha": 0.12}}
+        sns.lineplot(part, y="probe_score", marker="o", markersize=3, legend=axis is axes[0], **spread, **line)
+        sns.lineplot(part, y="probe_control", linestyle="--", errorbar=None, legend=False, **line)
         worlds = part["world"].nunique()
         axis.set(
             title=f"{variable} ({worlds} world{'s' * (worlds > 1)})",
@@ -521,25 +658,28 @@ def layer_probes(outcomes: Outcomes) -> Figure:
             ylim=(0, 1.04),
         )
         _whole(axis)
-    axes[0].legend(frameon=False, fontsize="x-small", title="step")
-    figure.suptitle("What linear probes read off each block, on held-out cases")
-    return caption(figure, f"{_counts(outcomes)}; mean over worlds; dotted: labels shuffled")
+    axes[0].legend(frameon=False, fontsize="x-small", title="step", handlelength=3)
+    figure.suptitle(title)
+    return caption(
+        figure,
+        f"{_counts({'drawn': outcome})}; mean over worlds, bands: lowest to highest;\ndashed: labels shuffled",
+    )
 
 
 def layer_similarity(outcomes: Outcomes) -> Figure:
     """Debiased CKA of each pair of blocks, by step."""
     outcome = next(iter(outcomes.values()))
     steps = outcome["observed_step"].values
-    figure, axes = _panels(len(steps), 1.9, 4, sharex=False)
+    figure, axes = _panels(len(steps), 1.6, 4, sharex=False)
     for step, axis in zip(steps, axes, strict=True):
         part = outcome["similarity"].sel(observed_step=step).mean("world").to_pandas()
         sns.heatmap(part, cmap="cividis", vmin=0, vmax=1, square=True, ax=axis, cbar=False)
         axis.invert_yaxis()
         axis.set(title=f"step {step}", xlabel="layer", ylabel="layer" if axis is axes[0] else "")
         axis.tick_params(axis="both", rotation=0)
-    figure.colorbar(axes[-1].collections[0], ax=axes, label="CKA")
+    figure.colorbar(axes[-1].collections[0], ax=axes, label="CKA", shrink=0.8)
     figure.suptitle("How alike blocks' outputs are: debiased linear CKA")
-    return caption(figure, f"{_counts(outcomes)}; mean over worlds")
+    return caption(figure, f"{_counts({'drawn': outcome})}; mean over worlds")
 
 
 FIGURES: dict[str, dict[str, Callable[[Outcomes], Figure]]] = {

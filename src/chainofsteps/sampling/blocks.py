@@ -69,22 +69,26 @@ def hooked(
     """
     size = [length // patch for length, patch in zip(network_input.shape[2:], network.config.patch_size, strict=True)]
     position = {row: place for place, row in enumerate(members)}
-    edits: dict[int, list[tuple[int, list[int], list[int]]]] = {}
+    edits: dict[int, list[tuple[int, list[int], list[int], str]]] = {}
     for row, place in position.items():
         for each in acting[row]:
             if isinstance(each, BlockIntervention) and context in each.passes:
                 donors = [position[int(of_stream[donor])] for donor in each.donors]
                 frames = list(range(size[0])) if each.frames is None else list(each.frames)
                 for layer in each.layers:
-                    edits.setdefault(layer, []).append((place, donors, frames))
+                    edits.setdefault(layer, []).append((place, donors, frames, each.part))
 
     def hook(layer: int) -> Callable[..., torch.Tensor]:
         def act(module: torch.nn.Module, inputs: tuple, hidden: torch.Tensor) -> torch.Tensor:
             tokens = hidden.unflatten(1, size)
             if layer in edits:
-                given, tokens = tokens, tokens.clone()
-                for place, donors, frames in edits[layer]:
-                    tokens[place, frames] = given[donors][:, frames].mean(dim=0)
+                made, entered, tokens = tokens, inputs[0].unflatten(1, size), tokens.clone()
+                for place, donors, frames, part in edits[layer]:
+                    if part == "tokens":
+                        tokens[place, frames] = made[donors][:, frames].mean(dim=0)
+                    else:
+                        update = (made[donors] - entered[donors])[:, frames].mean(dim=0)
+                        tokens[place, frames] = entered[place, frames] + update
             if observers:
                 streams = np.flatnonzero(np.isin(of_stream, members))
                 seen = tokens[[position[int(row)] for row in of_stream[streams]]]

@@ -24,6 +24,7 @@ from torch import Tensor
 from chainofsteps.refusal import Refused
 
 PASSES = ("cond", "uncond")
+PARTS = ("tokens", "update")
 
 
 def replace(state: Tensor, noise: Tensor, sigma: Tensor, clean_estimate: Tensor, given: Tensor | None) -> Tensor:
@@ -88,7 +89,7 @@ class StateIntervention:
 
 @dataclass(frozen=True, eq=False)
 class BlockIntervention:
-    """Puts the mean of the donors' tokens in place of the stream's own at the output of transformer blocks.
+    """Puts the mean of the donors' tokens, or of their updates, in place of the stream's own at blocks' outputs.
 
     One donor is a swap; several, the stream among them, an ensemble of hidden states. Donors' tokens are those that
     their block put out before any intervention of that same layer; what reached the block may have been changed.
@@ -105,6 +106,10 @@ class BlockIntervention:
         Latent frames whose tokens are taken; all of them, the given one too, where it is None.
     passes : tuple of str
         Guidance passes that it acts in, of `PASSES`.
+    part : str
+        ``tokens``: all that the block puts out. Of one donor with the same prompt that is the donor's whole
+        evaluation, whichever the layer: what comes after sees nothing else. ``update``: what the block adds to the
+        tokens that it is given; the stream keeps its own.
     """
 
     layers: tuple[int, ...]
@@ -112,6 +117,7 @@ class BlockIntervention:
     donors: tuple[int, ...]
     frames: tuple[int, ...] | None = None
     passes: tuple[str, ...] = PASSES
+    part: str = "tokens"
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +194,8 @@ def check_interventions(
         if isinstance(each, BlockIntervention):
             _check_range(where, f"{name}.layers", each.layers, 0, layers)
             _check_range(where, f"{name}.frames", each.frames or (), 0, latent_frames)
+            if each.part not in PARTS:
+                raise Refused(where, f"{name}.part", each.part, ", ".join(PARTS))
             if not set(each.passes) & set(passes) or set(each.passes) - set(PASSES):
                 raise Refused(where, f"{name}.passes", ", ".join(each.passes) or "none", ", ".join(passes))
 

@@ -50,6 +50,7 @@ rule draw_worlds:
         "../scripts/draw_worlds.py"
 
 
+# Not an input of what it plans: a changed setting of one experiment would then run all of them again.
 rule plan_interventions:
     input:
         cases=lambda wildcards: get_worlds(*INTERVENING),
@@ -59,6 +60,7 @@ rule plan_interventions:
         INTERVENTIONS / "plan.csv",
     log:
         LOGS / "interventions" / "plan.log",
+    priority: 100
     conda:
         "../../environment.yml"
     params:
@@ -76,8 +78,6 @@ rule run_intervention:
         cases=lambda wildcards: get_worlds(wildcards.intervention),
         fingerprint=rules.fingerprint_model.output,
         weights=get_weights,
-        # What is planned is told before it is done; a plan with another line moves nothing here.
-        plan=ancient(rules.plan_interventions.output),
         modules=get_modules("workflow/scripts/run_intervention.py"),
     output:
         INTERVENTIONS / "{model}" / "{intervention}.nc",
@@ -129,6 +129,7 @@ rule plan:
 
 rule interventions:
     input:
+        rules.plan_interventions.output,
         [
             expand(rules.plot_intervention.output, figure=figure, model=model)
             for model in get_intervening()

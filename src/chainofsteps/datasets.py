@@ -73,6 +73,7 @@ _AUXILIARY = (
     "scope",
     "planted",
     "planted_step",
+    "written",
     "planted_frame",
     "swapped_layer",
     "first_step",
@@ -165,8 +166,8 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
             "scope": Variable(("arm",), "O", "1", "what is erased: a step, a frame, a cell, several steps or frames"),
             "erased": Variable(("arm", "step", "latent_frame"), "i", "1", "1 where the arm erases", 0, 1),
             "sigma": _SIGMA,
-            "others_correct": Variable(
-                _ARM, "f", "1", "share of right frames among the free ones not erased at every step", 0, 1
+            "others_lost": Variable(
+                _ARM, "f", "1", "right frames lost, as a share of the free ones not erased at every step", -1, 1
             ),
             "dissimilarity": Variable((*_ARM, "step"), "f", "1", "1 - CKA of the clean estimate to the clean arm's"),
             "dissimilarity_debiased": Variable((*_ARM, "step"), "f", "1", "the same, CKA debiased"),
@@ -180,6 +181,10 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
         {
             **_OUTCOME,
             "planted": Variable(("arm",), "i", "1", "which plan is planted; -1 none", -1, 1),
+            "written": Variable(
+                ("arm",), "O", "1", "what is written: the plan, or as base rate the run's own estimate"
+            ),
+            "answers": Variable(("case",), "i", "1", "right answers of the case; of one, the other plan is wrong", 1),
             "planted_step": Variable(("arm",), "i", "1", "own step of the frame before which it is; -1 none", -1),
             "planted_frame": Variable(("arm",), "i", "1", "latent frame that it is in; -1 none", -1),
             "side": Variable(("arm", "frame"), "i", "1", "-1 before the planted frame, 0 in it, 1 after it", -1, 1),
@@ -211,6 +216,7 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
             "beginning_correct": Variable(
                 _ARM, "i", "1", "1 where the frames there are begin as a right answer does", 0, 1
             ),
+            "clean_begins": Variable(_ARM, "i", "1", "the same of as many first frames of the clean arm", 0, 1),
         },
         _INTERVENTION_ATTRS,
     ),
@@ -222,7 +228,11 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
                 ("case", "seed", *_OBSERVED, "latent_frame"), "f", "1", "L2 norm of a token, mean over the frame", 0
             ),
             "object_ratio": Variable(
-                ("case", "seed", *_OBSERVED), "f", "1", "energy of the mover's tokens over that of the others", 0
+                ("case", "seed", *_OBSERVED),
+                "f",
+                "1",
+                "energy of the mover's tokens over that of the others; 0 no mover",
+                0,
             ),
             "similarity": Variable(
                 ("world", *_OBSERVED, "other_layer"), "f", "1", "debiased CKA of two blocks' tokens"

@@ -157,10 +157,11 @@ def _check_reach(where: object, field: str, kind: str, settings: dict, model: di
         last = settings["steps"] - 1
         # Where frames take turns, a frame may be written once it is finished.
         finished = kind == "plant" and settings["order"] != "joint"
-        within.append(("at_steps", settings.get("at_steps", ()), 0, last + finished))
+        # A plan that is planted where there is nothing but noise is not planted.
+        within.append(("at_steps", settings.get("at_steps", ()), int(kind == "plant"), last + finished))
         within.append(("spans", itertools.chain(*settings.get("spans", ())), 0, last))
         within.append(("cells.steps", cells.get("steps", ()), 0, last))
-        within.append(("doses.counts", doses.get("counts", ()), 2, min(settings["steps"], latent_frames - 1)))
+        within.append(("doses.counts", doses.get("counts", ()), 2, min(settings["steps"], latent_frames - 2)))
     for key, given, least, most in within:
         for number in given:
             if not least <= number <= most:

@@ -113,6 +113,16 @@ def test_a_changed_setting_reruns_what_reads_it(finished, tmp_path):
     assert finished.planned(*QUICK, str(mine)) == {"judge_claims", "write_report"}
 
 
+def test_a_changed_experiment_is_run_again_and_no_other(finished, tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("interventions: {experiments: {swap: {layers: [5]}}}\n")
+    done = finished.snakemake("-n", *QUICK, str(mine))
+    assert done.returncode == 0, done.stderr
+    jobs = dict(re.findall(r"^([a-z_]+) +(\d+)$", (done.stdout + done.stderr).rsplit("Job stats:", 1)[1], re.MULTILINE))
+    assert jobs["run_intervention"] == jobs["plot_intervention"] == jobs["plan_interventions"] == "1"
+    assert "sample_trajectories" not in jobs
+
+
 def test_snakemake_report(finished):
     done = finished.snakemake(*QUICK, "--report", "report.zip")
     assert done.returncode == 0, done.stderr

@@ -118,7 +118,8 @@ def test_energy_is_the_norm_of_a_token_and_the_ratio_that_of_means():
 
 
 def questions(seed: int = 0, cases: int = 24, each: int = 20) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return draw(seed, cases * each, 10), np.arange(cases * each) % 3, np.repeat(np.arange(cases), each)
+    labels = np.random.default_rng(seed + 1).integers(3, size=cases * each)
+    return draw(seed, cases * each, 10), labels, np.repeat(np.arange(cases), each)
 
 
 def test_probe_finds_what_is_linear_and_only_that():
@@ -130,6 +131,15 @@ def test_probe_finds_what_is_linear_and_only_that():
     assert found.score > 0.97
     assert abs(found.control - found.chance) < 0.15 and abs(nothing.score - found.chance) < 0.15
     assert found.selectivity == found.score - found.control
+
+
+def test_the_control_has_what_is_alike_in_all_cases():
+    """Labels that follow the place in every case are found with another case's labels, too: nothing is selective."""
+    features, labels, groups = questions()
+    labels = np.arange(len(labels)) % 20 // 5
+    features[:, :4] += 6 * np.eye(4)[labels]
+    found = probe(features, labels, groups, held_out=0.25, seed=1)
+    assert found.score > 0.97 and abs(found.selectivity) < 0.03
 
 
 def test_probe_is_scored_on_cases_it_has_not_seen():

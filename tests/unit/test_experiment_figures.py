@@ -84,7 +84,7 @@ def erasure(cells_only: bool = False) -> xr.Dataset:
         correct,
         erased=(("arm", "step", "latent_frame"), erased),
         sigma=(("step", "latent_frame"), np.linspace(1, 0.25, STEPS, dtype=np.float32)[:, None].repeat(FRAMES, 1)),
-        others_correct=(("case", "seed", "arm"), np.broadcast_to(correct, shape).astype(np.float32)),
+        others_lost=(("case", "seed", "arm"), np.broadcast_to((1 - correct) / 2, shape).astype(np.float32)),
         dissimilarity=(("case", "seed", "arm", "step"), np.full((*shape, STEPS), 0.5, np.float32)),
         dissimilarity_debiased=(("case", "seed", "arm", "step"), np.full((*shape, STEPS), 0.6, np.float32)),
         frame_change=(("case", "seed", "arm", "latent_frame"), change),
@@ -92,18 +92,35 @@ def erasure(cells_only: bool = False) -> xr.Dataset:
 
 
 def plant() -> xr.Dataset:
-    arms, at = ["clean", "plan 1 step 0 frame 2", "plan 1 step 2 frame 2"], np.array([-1, 2, 2])
+    """The clean run shows plan 0; plan 1 differs from it and is followed from its frame on, nothing else is."""
+    steps = (1, 2)
+    arms = [
+        "clean",
+        *(f"{what} {plan} step {step}" for step in steps for plan in (0, 1) for what in ("plan", "no plan")),
+    ]
+    planted = np.array([-1, *[0, 0, 1, 1] * 2])
+    written = np.array(["clean", *["plan", "resample"] * 4])
+    at = np.where(planted < 0, -1, 2)
     shape = (len(FAMILIES), 1, len(arms), FRAMES)
     side = np.sign(np.arange(FRAMES) - at[:, None]).astype(np.int8)
-    follows = np.broadcast_to(side >= 0, shape).astype(np.int8)
+    led = (planted == 1)[:, None] & (written == "plan")[:, None] & (side >= 0)
     return dataset(
         "plant",
         arms,
-        {"planted": [-1, 1, 1], "planted_step": [-1, 0, 2], "planted_frame": at},
-        np.array([1, 0.5, 0.5]),
+        {
+            "planted": planted,
+            "planted_step": [-1, *[1] * 4, *[2] * 4],
+            "planted_frame": at,
+            "written": written,
+        },
+        np.where(led.any(1), 0.5, 1),
+        answers=("case", np.array([1, 1, 2, 1], np.int16)),
         side=(("arm", "frame"), side),
-        follows=(("case", "seed", "arm", "frame"), follows),
-        differs=(("case", "seed", "arm", "frame"), np.ones(shape, np.int8)),
+        follows=(
+            ("case", "seed", "arm", "frame"),
+            np.broadcast_to(led | (planted == 0)[:, None], shape).astype(np.int8),
+        ),
+        differs=(("case", "seed", "arm", "frame"), np.broadcast_to((planted == 1)[:, None], shape).astype(np.int8)),
     )
 
 
@@ -145,6 +162,7 @@ def orders() -> xr.Dataset:
         },
         scores,
         beginning_correct=(("case", "seed", "arm"), np.ones((len(FAMILIES), 1, 4), np.int8)),
+        clean_begins=(("case", "seed", "arm"), np.ones((len(FAMILIES), 1, 4), np.int8)),
     )
 
 
@@ -241,8 +259,8 @@ def test_a_figure_says_that_there_is_nothing_to_draw(name):
 
 def test_doses_show_the_mean_damage_of_each_scope():
     figure = FIGURES["erasure"]["damage_by_dose"]({"erasure": erasure()})
-    axis = figure.axes[0]
-    assert axis.get_title() == "replace"
+    others, axis = figure.axes[:2]
+    assert others.get_title() == "replace" and [0.1875] in drawn(others) and [0.125] in drawn(others)
     # Erased at steps 0 and 3: (0 + .75) / 2; one frame of four: .25; an equal dose, a quarter of the grid.
     assert [0.375] in drawn(axis) and [0.25] in drawn(axis)
     assert [text.get_text() for text in figure.axes[1].get_xticklabels()] == ["25"]
@@ -257,7 +275,7 @@ def test_doses_average_seeds_in_their_case():
     both = datasets.check(datasets.finished(both, "erasure"), "erasure", "two seeds")
     figure = FIGURES["erasure"]["damage_by_dose"]({"erasure": both})
     # Steps in the first case: (.375 + 1) / 2; in the other two with a task: .375.
-    assert [round((0.6875 + 2 * 0.375) / 3, 4)] in drawn(figure.axes[0])
+    assert [round((0.6875 + 2 * 0.375) / 3, 4)] in drawn(figure.axes[1])
     assert "1 to 2 cases x 2 seeds" in figure.get_supxlabel()
 
 
@@ -310,25 +328,32 @@ def test_the_boundary_of_two_networks_is_drawn():
     assert rules == [1.5, 0.6]
 
 
-def test_a_plant_is_followed_from_its_frame_on():
+def test_a_plant_is_followed_from_its_frame_on_and_its_base_rate_is_not():
     figure = FIGURES["plant"]["plant_outcome"]({"plant": plant()})
-    assert [line for line in drawn(figure.axes[0]) if len(line) == 2] == [[0, 0], [1, 1], [1, 1]]
+    assert [axis.get_title() for axis in figure.axes] == [
+        "joint\none right answer (3 videos)",
+        "joint\nseveral right answers (1 videos)",
+    ]
+    whole = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 2]
+    by_style = {
+        style: sorted(list(each.get_ydata()) for each in whole if each.get_linestyle() == style) for style in "-:"
+    }
+    # Earlier frames, then the planted one, later ones and the control; the base rate of the three is nothing.
+    assert by_style == {"-": [[0, 0], [1, 1], [1, 1], [1, 1]], ":": [[0, 0]] * 3}
 
 
-def test_the_control_of_a_plant_is_the_clean_plan_planted():
+def test_a_video_that_shows_neither_plan_is_left_out():
     outcome = plant()
-    # The first case's plants are its clean plan: three of its four free frames keep it.
-    outcome["differs"][0] = 0
-    outcome["follows"][0, :, 1:] = [1, 0, 1, 1, 1]
+    outcome["differs"][0] = 1
     figure = FIGURES["plant"]["plant_outcome"]({"plant": outcome})
-    assert [line for line in drawn(figure.axes[0]) if len(line) == 2] == [[0, 0], [1, 1], [1, 1], [0.75, 0.75]]
+    assert figure.axes[0].get_title() == "joint\none right answer (2 videos)"
 
 
 def test_swaps_show_their_flips_by_donor():
     figure = FIGURES["swap"]["swap_flips"]({"swap": swap()})
     assert drawn(figure.axes[0])[:2] == [[1, 0], [0, 0]]
     assert figure.axes[0].get_title() == "swap\nsteps 0-1"
-    assert figure.get_suptitle().startswith("One block's tokens")
+    assert figure.get_suptitle().startswith("One block's output")
 
 
 def test_an_ensemble_gains_what_its_cases_gain():

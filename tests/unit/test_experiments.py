@@ -21,11 +21,11 @@ from chainofsteps.experiments.arms import (
     run_settings,
 )
 from chainofsteps.experiments.ensemble import best, picked, vote, windows_of
-from chainofsteps.experiments.erasure import erasure_arms, frame_change, others_correct
+from chainofsteps.experiments.erasure import erasure_arms, frame_change, others_lost
 from chainofsteps.experiments.layers import NOT_ASKED, latent_plan, mover_tokens, occupied_tokens
 from chainofsteps.experiments.plan import check_disk, measure_rates, plan_rows, time_line
 from chainofsteps.experiments.plant import check_pair, plans_to_plant
-from chainofsteps.experiments.registry import EXPERIMENTS
+from chainofsteps.experiments.registry import KINDS, experiment
 from chainofsteps.experiments.swap import find_donors
 from chainofsteps.models.load import load_pipeline
 from chainofsteps.readout.cases import case_dataset
@@ -48,7 +48,7 @@ SETTINGS = {
         "doses": {"counts": [2], "sets": 1, "kinds": ["replace"]},
         "seed": 0,
     },
-    "plant": {"order": "joint", "steps": 2, "at_steps": [0, 1], "at_frames": [1, 2], "seed": 0},
+    "plant": {"order": "joint", "steps": 2, "at_steps": [1], "at_frames": [1, 2], "seed": 0},
     "swap": {
         "steps": 2,
         "part": "update",
@@ -80,12 +80,12 @@ def model_of(form: str) -> dict:
 
 
 def outcome_of(kind, pipe, cases, model, settings, seeds=(0,)):
-    outcome = join_worlds([EXPERIMENTS[kind].run(pipe, cases, model, settings, list(seeds), 4)])
+    outcome = join_worlds([experiment(kind).run(pipe, cases, model, settings, list(seeds), 4)])
     names = ("kind", "boundary", "experiment", "model_id", "model_revision", "scheduler", "dtype")
     return datasets.check(datasets.finished(outcome.assign_attrs(dict.fromkeys(names, kind)), kind), kind, kind)
 
 
-@pytest.mark.parametrize("kind", list(EXPERIMENTS))
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("form", FORMS)
 def test_every_experiment_runs_on_every_form_and_keeps_to_its_schema(tiny_pipeline, cases, form, kind):
     pipe = tiny_pipeline(form)
@@ -175,8 +175,10 @@ def test_frames_erased_at_every_step_are_not_asked():
     erased = np.zeros((3, 3, 9), int)
     erased[1, :, 2] = erased[2, 1] = 1
     right = np.ones((1, 1, 3, 9), int)
-    right[..., 0] = right[..., 2] = right[..., 3] = 0
-    assert others_correct(right, erased, order)[0, 0] == pytest.approx([6 / 8, 6 / 7, 6 / 8])
+    right[..., 0, 7] = 0
+    right[..., 1, 2] = right[..., 1, 3] = right[..., 2, 2] = right[..., 2, 0] = 0
+    # Frame 7, wrong in the clean arm and right in the others, is won; the given frame is not asked.
+    assert others_lost(right, erased, order)[0, 0] == pytest.approx([0, (1 - 1) / 7, (1 - 1) / 8])
 
 
 def test_frame_by_frame_damage_flows_forward_only(mini, cases):
@@ -229,7 +231,8 @@ def test_frame_by_frame_a_plant_changes_later_frames_and_no_earlier_one(mini):
     outcome = outcome_of("plant", mini, cases, model_of("ti2v") | {"guidance_scale": 1.0}, settings)
     plan = outcome["plan"].isel(seed=0)
     assert (plan.isel(frame=slice(5)) == plan.isel(frame=slice(5), arm=0)).all()
-    wrong = (outcome["planted"] == 1).values
+    assert (plan.sel(arm="clean") == plan.isel(arm=(outcome["written"] == "resample").values)).all()
+    wrong = ((outcome["planted"] == 1) & (outcome["written"] == "plan")).values
     follows = outcome["follows"].isel(seed=0, arm=wrong).where(outcome["differs"].isel(seed=0, arm=wrong) == 1)
     # It is written once the frame is finished: nothing takes it back.
     assert (follows.isel(frame=5).mean() == 1).all()
@@ -259,6 +262,42 @@ def test_a_flip_is_another_end_than_the_clean_ones(mini, cases):
     other = outcome.isel(arm=outcome["donor"].values == "other_answer")
     assert other["flips"].mean() > 0.5
     assert np.array_equal(other["plan"].isel(arm=0), other["plan"].isel(arm=1))
+
+
+def test_all_tokens_of_a_donor_at_all_steps_are_the_donors_video(mini, cases):
+    """What swaps at all steps must do, if they can do anything."""
+    settings = SETTINGS["swap"] | {"part": "tokens", "layers": [3], "spans": [[0, 1]], "passes": ["cond"]}
+    model = model_of("ti2v") | {"guidance_scale": 1.0}
+    (run,) = experiment("swap").plan(mini, cases.isel(case=slice(1)), model, settings, [0], 8)
+    latents = sample(mini, run.streams, **run.settings)
+    clean, other, same, *donors = latents[:, :, 1:]
+    for swapped, donor in zip((other, same), donors, strict=True):
+        torch.testing.assert_close(swapped, donor, rtol=0, atol=1e-4)
+        assert (swapped - clean).abs().max() > 0.1
+
+
+# Worlds in which all is done
+
+
+def test_a_solved_case_asks_for_nothing():
+    case = worlds.draw_case("pattern_grey", 2**32 + 5, 2)
+    done = worlds.solved(case)
+    assert np.array_equal(done.first_frame, case.video[-1]) and (done.answers == case.plan[-1]).all()
+    assert worlds.score(done, done.plan)["correct"] == 1
+    assert worlds.score(done, case.plan)["correct"] == 0
+    again = worlds.case_from_json(done.family, done.seed, done.difficulty, done.to_json())
+    assert again.solved and np.array_equal(again.plan, done.plan) and again.case_id == f"{case.case_id}-solved"
+
+
+def test_the_floor_is_kept_unless_it_is_erased_late(mini):
+    solved = case_dataset("pattern_grey", "pilot", 0, 3, solved=True)
+    settings = SETTINGS["erasure"] | {"steps": 4, "kinds": ["replace", "resample"], "at_steps": [0, 3], "at_frames": []}
+    settings |= {"cells": {"kinds": [], "steps": [], "frames": []}, "doses": {"counts": [], "sets": 1, "kinds": []}}
+    outcome = outcome_of("erasure", mini, solved, model_of("ti2v") | {"guidance_scale": 1.0}, settings)
+    assert set(outcome["family"].values) == {"pattern_grey, solved"}
+    right = outcome["correct"].mean(("case", "seed")).to_series()
+    assert right["clean"] == right["replace step 0"] == right["resample step 3"] == 1
+    assert right["replace step 3"] < 0.5
 
 
 # Ensemble
@@ -374,7 +413,7 @@ def test_the_plan_counts_what_is_then_evaluated(tiny_pipeline, cases):
         lambda module, args, kwargs: seen.append(len(kwargs["hidden_states"])), with_kwargs=True
     )
     try:
-        for kind in EXPERIMENTS:
+        for kind in KINDS:
             seen.clear()
             given = {"kind": kind, "settings": SETTINGS[kind], "seeds": [0]}
             enough = cases if kind == "layers" else some
@@ -390,7 +429,7 @@ def test_the_plan_counts_what_is_then_evaluated(tiny_pipeline, cases):
 def test_streams_share_most_of_an_erasure(tiny_pipeline, cases):
     pipe = tiny_pipeline("ti2v")
     settings = SETTINGS["erasure"] | {"steps": 8, "at_steps": list(range(8)), "at_frames": []}
-    (run,) = EXPERIMENTS["erasure"].plan(pipe, cases, model_of("ti2v"), settings, [0], 4)
+    (run,) = experiment("erasure").plan(pipe, cases, model_of("ti2v"), settings, [0], 4)
     unshared = len(run.streams) * 8 * 2
     assert evaluations(pipe, run) < 0.7 * unshared
 
@@ -415,7 +454,7 @@ def test_time_is_that_of_counts_at_rates(tiny_pipeline, cases):
 def test_worlds_are_joined_by_case_and_by_world(mini):
     settings, model = SETTINGS["layers"] | {"steps": 1, "at_steps": [0]}, model_of("ti2v") | {"guidance_scale": 1.0}
     parts = [
-        EXPERIMENTS["layers"].run(mini, case_dataset(family, "pilot", 0, 6), model, settings, [0], 8)
+        experiment("layers").run(mini, case_dataset(family, "pilot", 0, 6), model, settings, [0], 8)
         for family in ("maze", "largest")
     ]
     joined = join_worlds(parts)

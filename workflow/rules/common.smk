@@ -153,6 +153,15 @@ def worlds_of(intervention):
     return [*given["families"], *(f"{SOLVED}{family}" for family in solved)]
 
 
+def get_experiment_modules(source, *interventions):
+    """As get_modules, with those of the experiments' kinds and worlds."""
+    families = dict.fromkeys(family_of(world) for name in interventions for world in worlds_of(name))
+    kinds = dict.fromkeys(INTERVENING[name]["kind"] for name in interventions)
+    own = [f"src/chainofsteps/experiments/{kind}.py" for kind in kinds]
+    imported = [module for each in own for module in module_files(each, "src")]
+    return list(dict.fromkeys([*get_modules(source, *families), *own, *imported]))
+
+
 def get_worlds(*interventions):
     """Cases of the experiments' worlds."""
     names = dict.fromkeys(world for intervention in interventions for world in worlds_of(intervention))

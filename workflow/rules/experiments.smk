@@ -55,7 +55,7 @@ rule plan_interventions:
     input:
         cases=lambda wildcards: get_worlds(*INTERVENING),
         weights=lambda wildcards: [file for model in get_intervening() for file in get_shipped(model)],
-        modules=get_modules("workflow/scripts/plan_interventions.py"),
+        modules=lambda wildcards: get_experiment_modules("workflow/scripts/plan_interventions.py", *INTERVENING),
     output:
         INTERVENTIONS / "plan.csv",
     log:
@@ -78,7 +78,7 @@ rule run_intervention:
         cases=lambda wildcards: get_worlds(wildcards.intervention),
         fingerprint=rules.fingerprint_model.output,
         weights=get_weights,
-        modules=get_modules("workflow/scripts/run_intervention.py"),
+        modules=lambda wildcards: get_experiment_modules("workflow/scripts/run_intervention.py", wildcards.intervention),
     output:
         INTERVENTIONS / "{model}" / "{intervention}.nc",
     log:

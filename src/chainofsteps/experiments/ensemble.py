@@ -32,7 +32,7 @@ from chainofsteps.sampling.interventions import (
 )
 
 _READ = ("plan", "correct", "frame_correct")
-# Generation seeds of a stream's companions lie so far from its own that no other stream has them.
+# Generation seeds of a stream's companions lie far from its own: generation seeds in use are small numbers.
 _APART = 1_000_003
 
 

@@ -144,12 +144,16 @@ def frame_change(latents: torch.Tensor) -> np.ndarray:
     return change.cpu().numpy().astype(np.float32)
 
 
-def others_correct(frame_correct: np.ndarray, erased: np.ndarray, order: Order) -> np.ndarray:
-    """Share of right frames among the free ones that are not erased at every step: those are lost whatever they held.
+def others_lost(frame_correct: np.ndarray, erased: np.ndarray, order: Order) -> np.ndarray:
+    """What an erasure costs other frames: share of right ones that the clean arm has and the arm has not.
+
+    Asked are the free frames that are not erased at every step: one that is has noise left that no step can remove,
+    whatever it held.
 
     Parameters
     ----------
     frame_correct : ndarray, (case, seed, arm, frame)
+        The clean arm first.
     erased : ndarray, (arm, step, latent_frame)
     order : Order
 
@@ -157,10 +161,11 @@ def others_correct(frame_correct: np.ndarray, erased: np.ndarray, order: Order) 
     -------
     ndarray of float32, (case, seed, arm)
     """
-    lost = (erased.sum(axis=1) == order.active.sum(axis=0)) & order.active.any(axis=0)
-    kept = ~lost[:, latent_of_frame(frame_correct.shape[-1], lost.shape[1])]
+    whole = (erased.sum(axis=1) == order.active.sum(axis=0)) & order.active.any(axis=0)
+    kept = ~whole[:, latent_of_frame(frame_correct.shape[-1], whole.shape[1])]
     kept[:, 0] = False
-    return ((frame_correct * kept).sum(-1) / np.maximum(kept.sum(-1), 1)).astype(np.float32)
+    lost = frame_correct[:, :, :1].astype(int) - frame_correct
+    return ((lost * kept).sum(-1) / kept.sum(-1)).astype(np.float32)
 
 
 def plan_erasure(
@@ -211,7 +216,7 @@ def run_erasure(
         cases,
         settings,
         erased=(("arm", "step", "latent_frame"), erased),
-        others_correct=(("case", "seed", "arm"), others_correct(outcome.frame_correct, erased, order)),
+        others_lost=(("case", "seed", "arm"), others_lost(outcome.frame_correct, erased, order)),
         sigma=(("step", "latent_frame"), np.stack(levels).astype(np.float32)),
         dissimilarity=(by_step, np.stack(propagation.biased, axis=-1).astype(np.float32)),
         dissimilarity_debiased=(by_step, np.stack(propagation.debiased, axis=-1).astype(np.float32)),

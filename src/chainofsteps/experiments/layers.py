@@ -147,7 +147,7 @@ def run_layers(
         cases,
         settings,
         energy=((*lead, "latent_frame"), _by_stream(energy.mean((-1, -2)), run)),
-        object_ratio=(lead, _by_stream(object_ratio(energy.reshape(*energy.shape[:3], -1), _flat(movers)), run)),
+        object_ratio=(lead, _by_stream(_ratios(energy.reshape(*energy.shape[:3], -1), _flat(movers)), run)),
         similarity=(("world", "observed_step", "layer", "other_layer"), _similarity(hidden)[None]),
         **{
             name: (("world", "variable", "observed_step", "layer"), np.array(values, np.float32)[None])
@@ -167,6 +167,14 @@ def _by_stream(values: np.ndarray, run: Run) -> np.ndarray:
     """(step, layer, stream, ...) -> (case, seed, step, layer, ...)."""
     cases, seeds, _ = run.shape
     return np.moveaxis(values, 2, 0).reshape(cases, seeds, *values.shape[:2], *values.shape[3:]).astype(np.float32)
+
+
+def _ratios(energy: np.ndarray, movers: np.ndarray) -> np.ndarray:
+    """Object ratio (step, layer, stream); 0 where no mover was read."""
+    seen = movers.any(-1)
+    ratios = np.zeros(energy.shape[:-1])
+    ratios[..., seen] = object_ratio(energy[..., seen, :], movers[seen])
+    return ratios
 
 
 def _flat(tokens: np.ndarray) -> np.ndarray:
@@ -190,7 +198,8 @@ def _probe_all(
     occupied = np.stack([occupied_tokens(run.cases[number].scene, rows, cols) for number in stream_case])
     plan = plan[:, 1:]
     kinds = np.array([int(case.plan.max()) // worlds.STATES_PER_KIND for case in run.cases])[stream_case]
-    away = (plan == worlds.ABSENT) & (np.cumsum(plan[:, ::-1] != worlds.ABSENT, axis=1)[:, ::-1] > 0)
+    there = plan != worlds.ABSENT
+    away = ~there & np.maximum.accumulate(there, axis=1) & np.maximum.accumulate(there[:, ::-1], axis=1)[:, ::-1]
     free = hidden[:, :, :, 1:]
     shape = free.shape[2:6]
 

@@ -20,6 +20,7 @@ from chainofsteps.experiments.arms import (
     run_settings,
     timetable,
 )
+from chainofsteps.readout.features import agreement
 
 _UNREAD = -1
 
@@ -81,9 +82,20 @@ def run_orders(
         outcomes[0].others,
     )
     run = dataclasses.replace(runs[0], arms=[arm for each in runs for arm in each.arms])
-    beginning = np.stack([outcome.frame_correct[:, :, 0].all(-1) for outcome in outcomes], axis=-1)
+    begins = [outcome.frame_correct[:, :, 0].all(-1) for outcome in outcomes]
+    clean = [
+        agreement(outcomes[0].plan[number, :, 0, : part.plan.shape[-1]], case.answers[:, : part.plan.shape[-1]]).all(-1)
+        for part in outcomes
+        for number, case in enumerate(run.cases)
+    ]
+    clean_begins = np.reshape(clean, (len(outcomes), len(run.cases), len(run.seeds)))
     return outcome_dataset(
-        run, joined, cases, settings, beginning_correct=(("case", "seed", "arm"), beginning.astype(np.int8))
+        run,
+        joined,
+        cases,
+        settings,
+        beginning_correct=(("case", "seed", "arm"), np.stack(begins, axis=-1).astype(np.int8)),
+        clean_begins=(("case", "seed", "arm"), np.moveaxis(clean_begins, 0, -1).astype(np.int8)),
     )
 
 

@@ -13,7 +13,7 @@ from diffusers import WanImageToVideoPipeline
 
 from chainofsteps import worlds
 from chainofsteps.experiments.arms import Run, evaluations, make_stream, run_settings, timetable
-from chainofsteps.experiments.registry import EXPERIMENTS
+from chainofsteps.experiments.registry import experiment
 from chainofsteps.refusal import Refused
 from chainofsteps.sampling.decode import decode
 from chainofsteps.sampling.loop import sample
@@ -55,7 +55,7 @@ def plan_rows(
     """
     rows = []
     for world, cases in cases_of.items():
-        runs = EXPERIMENTS[given["kind"]].plan(pipe, cases, model, given["settings"], given["seeds"], batch)
+        runs = experiment(given["kind"]).plan(pipe, cases, model, given["settings"], given["seeds"], batch)
         rows.append(
             {
                 "model": name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -67,15 +68,24 @@ def plan_plant(
     drawn = cases_in(cases)
     videos = np.concatenate([[case.render(plan) for plan in plans_to_plant(case)] for case in drawn])
     latents = encode(pipe, videos, batch).unflatten(0, (len(drawn), PLANS))
-    nowhere = {"planted": -1, "planted_step": -1, "planted_frame": -1}
+    nowhere = {"planted": -1, "planted_step": -1, "planted_frame": -1, "written": CLEAN}
     arms = [Arm(CLEAN, nowhere)]
-    for number in range(PLANS):
-        for step in settings["at_steps"]:
-            for frame in settings["at_frames"]:
-                at = own_evaluation(order, frame, step)
-                coordinates = {"planted": number, "planted_step": step, "planted_frame": frame}
-                planting = _planting(latents[:, number], at, frame, settings["seed"])
-                arms.append(Arm(f"plan {number} step {step} frame {frame}", coordinates, planting))
+    for step, frame in itertools.product(settings["at_steps"], settings["at_frames"]):
+        at = own_evaluation(order, frame, step)
+        # The base rate: the same frame, step and noise with the run's own content. One object: it is run once.
+        base = (StateIntervention("resample", (at,), (frame,), settings["seed"]),)
+        for number in range(PLANS):
+            coordinates = {"planted": number, "planted_step": step, "planted_frame": frame}
+            planting = _planting(latents[:, number], at, frame, settings["seed"])
+            place = f"step {step} frame {frame}"
+            arms.append(Arm(f"plan {number} {place}", coordinates | {"written": "plan"}, planting))
+            arms.append(
+                Arm(
+                    f"no plan {number} {place}",
+                    coordinates | {"written": "resample"},
+                    lambda case, position, base=base: base,
+                )
+            )
     return [make_run(drawn, seeds, arms, loop)]
 
 
@@ -96,8 +106,9 @@ def run_plant(
     pipe, cases, model, seeds, batch
         As :func:`chainofsteps.experiments.erasure.run_erasure`.
     settings : dict
-        ``order`` and ``steps`` S; ``at_steps`` (a frame's own; S, where frames take turns: once it is finished, so that
-        nothing overwrites it) and ``at_frames``, all pairs; ``seed`` of the noise.
+        ``order`` and ``steps`` S; ``at_steps`` (a frame's own, from 1, since at step 0 there is nothing but noise; S,
+        where frames take turns: once it is finished, so that nothing overwrites it) and ``at_frames``, all pairs;
+        ``seed`` of the noise.
 
     Returns
     -------
@@ -117,6 +128,7 @@ def run_plant(
         outcome,
         cases,
         settings,
+        answers=("case", np.array([len(case.answers) for case in run.cases], np.int16)),
         side=(("arm", "frame"), np.sign(of_frame - at[:, None]).astype(np.int8)),
         follows=(by_frame, (outcome.plan == planted_plan).astype(np.int8)),
         differs=(by_frame, (outcome.plan[:, :, :1] != planted_plan).astype(np.int8)),

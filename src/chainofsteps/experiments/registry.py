@@ -1,22 +1,21 @@
 """Experiments by name: what each runs, and the schema of what it makes.
 
-To add one: a module with its ``plan`` and ``run``, a schema in :mod:`chainofsteps.datasets`, and a line here.
+To add one: a module of this package with its ``plan_<kind>`` and ``run_<kind>``, a schema in
+:mod:`chainofsteps.datasets`, and its name here. Modules are imported when asked for, so that an edited experiment
+leaves the others as they are.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import xarray as xr
 
 from chainofsteps.experiments.arms import Run
-from chainofsteps.experiments.ensemble import plan_ensemble, run_ensemble
-from chainofsteps.experiments.erasure import plan_erasure, run_erasure
-from chainofsteps.experiments.layers import plan_layers, run_layers
-from chainofsteps.experiments.orders import plan_orders, run_orders
-from chainofsteps.experiments.plant import plan_plant, run_plant
-from chainofsteps.experiments.swap import plan_swap, run_swap
+
+KINDS = ("erasure", "plant", "swap", "ensemble", "orders", "layers")
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Experiment:
     Attributes
     ----------
     plan : callable
-        (pipe, cases, model, settings, seeds, batch) -> list of Run; evaluates nothing.
+        (pipe, cases, model, settings, seeds, batch) -> list of Run; no network evaluation is made.
     run : callable
         The same arguments -> Dataset by the schema of the experiment's name.
     """
@@ -35,11 +34,7 @@ class Experiment:
     run: Callable[..., xr.Dataset]
 
 
-EXPERIMENTS = {
-    "erasure": Experiment(plan_erasure, run_erasure),
-    "plant": Experiment(plan_plant, run_plant),
-    "swap": Experiment(plan_swap, run_swap),
-    "ensemble": Experiment(plan_ensemble, run_ensemble),
-    "orders": Experiment(plan_orders, run_orders),
-    "layers": Experiment(plan_layers, run_layers),
-}
+def experiment(kind: str) -> Experiment:
+    """The experiment of a kind, one of `KINDS`."""
+    module = importlib.import_module(f"chainofsteps.experiments.{kind}")
+    return Experiment(getattr(module, f"plan_{kind}"), getattr(module, f"run_{kind}"))

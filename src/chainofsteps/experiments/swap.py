@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -90,7 +91,12 @@ def plan_swap(
     run = make_run(drawn, seeds, arms, loop)
     for case in drawn:
         donors = find_donors(case, cases.attrs["purpose"], settings["donors_from"])
-        run.streams.extend(make_stream(donor, seed) for seed in seeds for donor in donors)
+        # With the case's own noise: a velocity is noise less video, and of another noise the difference would stay.
+        run.streams.extend(
+            dataclasses.replace(make_stream(donor, seed), seed=make_stream(case, seed).seed)
+            for seed in seeds
+            for donor in donors
+        )
     return [run]
 
 

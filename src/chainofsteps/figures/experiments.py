@@ -137,7 +137,7 @@ _MEAN = "mean over cases, 95 % bootstrap over cases"
 def damage_by_dose(outcomes: Outcomes) -> Figure:
     """E2, C1, C2: what one erased step and one erased frame cost, and sets of k of them, by kind.
 
-    Above, the score of the whole plan; below, the share of right frames among those not erased at every step.
+    Above, the share of right frames lost among those not erased at every step; below, the score of the whole plan.
 
     Parameters
     ----------
@@ -157,9 +157,9 @@ def damage_by_dose(outcomes: Outcomes) -> Figure:
     some = outcome["scope"].isin(["step", "frame", "steps", "frames"]).values
     kinds = list(dict.fromkeys(outcome["kind"].values[some]))
     figure, axes = _panels(2 * len(kinds), 2.1, len(kinds), sharey=True)
-    measures = {"correct": "score lost", "others_correct": "other frames lost"}
-    for row, (name, words) in enumerate(measures.items()):
-        lost = (outcome[name].isel(arm=0, drop=True) - outcome[name]).assign_coords(dose=dose).isel(arm=some)
+    measures = {"other frames lost": outcome["others_lost"], "score lost": _damage(outcome)}
+    for row, (words, values) in enumerate(measures.items()):
+        lost = values.assign_coords(dose=dose).isel(arm=some)
         table = _table(lost, "lost")
         table["what"] = np.where(table["scope"].str.startswith("step"), "steps", "frames")
         table["what"] += np.where(table["world"] == FLOOR, ", solved", "")
@@ -197,7 +197,7 @@ def damage_by_dose(outcomes: Outcomes) -> Figure:
         figure,
         f"{_counts({'drawn': outcome})}; {_MEAN};\n"
         f"arms of one dose averaged in their case, {number} at each larger dose;\n"
-        "other frames: free ones not erased at every step; solved: nothing to do, the clean-up floor",
+        "other frames: free ones not erased at every step, as a share; solved: nothing to do, the floor",
     )
 
 
@@ -400,43 +400,51 @@ def damage_direction(outcomes: Outcomes) -> Figure:
 def plant_outcome(outcomes: Outcomes) -> Figure:
     """E5: share of frames that follow a planted plan where it differs from the clean run's, before, in and after it.
 
-    The control plants the clean run's own plan: share of frames that keep it.
+    Videos whose clean run shows one of the two plans are drawn: there the other one is planted. The base rate is the
+    same frame, step and noise with the run's own content; the control plants the clean run's own plan.
     """
     title = "A plan planted in one frame: which follow it"
-    found = {name: each.isel(arm=each["planted"].values >= 0) for name, each in outcomes.items()}
-    found = {name: each for name, each in found.items() if each.sizes["arm"]}
-    if not found:
+    rows = []
+    for name, outcome in outcomes.items():
+        free = outcome.isel(arm=outcome["planted"].values >= 0, frame=slice(1, None))
+        kept = ["side", "differs", "answers"]
+        table = free["follows"].assign_coords({each: free[each] for each in kept}).to_dataframe().reset_index()
+        video = table.groupby(["case", "seed", "arm"])["differs"].transform("max")
+        known = video.groupby([table["case"], table["seed"]]).transform("min") == 0
+        table["own"] = video == 0
+        table = table[known & (table["own"] | (table["differs"] == 1))]
+        rows.append(table.assign(panel=f"{label(outcome.attrs['order'])}\n", name=name))
+    table = pd.concat(rows)
+    if table.empty:
         return _nothing(outcomes, title, "planted plan")
-    figure, axes = _panels(len(found), 2.5, 2, sharey=True, sharex=False)
-    places = ("earlier frames", "planted frame", "later frames")
-    control = "control: own plan"
+    table["panel"] += table["answers"].map(
+        lambda number: "one right answer" if number == 1 else "several right answers"
+    )
+    panels = list(dict.fromkeys(table["panel"]))
+    figure, axes = _panels(len(panels), 2.5, 2, sharey=True, sharex=False)
+    places, control = ("earlier frames", "planted frame", "later frames"), "control: own plan"
+    table["place"] = table["side"].map(dict(zip((-1, 0, 1), places, strict=True))).mask(table["own"], control)
     colours = [*sns.color_palette()[: len(places)], (0.4, 0.4, 0.4)]
-    styles = {"hue": "place", "hue_order": [*places, control], "palette": colours}
-    styles |= {"style": "place", "style_order": [*places, control], "markers": ["o", "X", "s", "D"]}
-    styles["dashes"] = [*[(1, 0)] * len(places), (3, 2)]
-    for planted, axis in zip(found.values(), axes, strict=True):
-        free = planted.isel(frame=slice(1, None))
-        table = free["follows"].assign_coords(side=free["side"], differs=free["differs"]).to_dataframe().reset_index()
-        own = table.groupby(["case", "seed", "arm"])["differs"].transform("max") == 0
-        table["place"] = table["side"].map(dict(zip((-1, 0, 1), places, strict=True))).mask(own, control)
-        table = table[own | (table["differs"] == 1)]
+    line = {"x": "planted_step", "y": "follows", "hue": "place", "hue_order": [*places, control], "palette": colours}
+    marks = {"style": "place", "style_order": [*places, control], "markers": ["o", "X", "s", "D"], "dashes": False}
+    for panel, axis in zip(panels, axes, strict=True):
+        part = table[table["panel"] == panel]
+        count = len(part[["name", "case", "seed"]].drop_duplicates())
         # Seeds have one value each of their case, however many of their frames differ.
         for within in (["case", "seed"], ["case"]):
-            table = table.groupby([*within, "place", "planted_step"], as_index=False)["follows"].mean()
-        sns.lineplot(table, x="planted_step", y="follows", legend=axis is axes[-1], ax=axis, **styles, **INTERVAL)
-        axis.set(
-            title=label(planted.attrs["order"]),
-            xlabel="step planted before (the frame's own)",
-            ylabel="share that follows the plant",
-            ylim=(-0.04, 1.04),
-        )
+            part = part.groupby([*within, "place", "written", "planted_step"], as_index=False)["follows"].mean()
+        plan, base = (part[part["written"] == each] for each in ("plan", "resample"))
+        sns.lineplot(plan, legend=axis is axes[-1], ax=axis, **line, **marks, **INTERVAL)
+        sns.lineplot(base[base["place"] != control], linestyle=":", errorbar=None, legend=False, ax=axis, **line)
+        axis.set_title(f"{panel} ({count} videos)", fontsize="small")
+        axis.set(xlabel="step planted before (the frame's own)", ylabel="share that follows", ylim=(-0.04, 1.04))
         _whole(axis)
     _figure_legend(figure, axes[-1])
     figure.suptitle(title)
     return caption(
         figure,
-        f"{_counts(found)}; {_MEAN};\nframes in which the planted plan differs from the clean run's;"
-        " control: the clean run's own, planted",
+        f"{_counts(outcomes)}; {_MEAN}; frames in which the planted plan\ndiffers from the clean run's, of videos whose"
+        " clean run shows one of the two; dotted: base rate, nothing planted",
     )
 
 
@@ -545,6 +553,11 @@ def success_by_order(outcomes: Outcomes) -> Figure:
     )
 
 
+def _begins(outcome: xr.Dataset) -> xr.DataArray:
+    """Whether a video begins right, less whether as many first frames of the full one do: fewer are easier."""
+    return outcome["beginning_correct"].astype(float) - outcome["clean_begins"]
+
+
 def fewer_frames_and_steps(outcomes: Outcomes) -> Figure:
     """E14, C11, C12: beginnings of right answers by frames made; success by steps in joint order."""
     outcome = next(iter(outcomes.values()))
@@ -556,10 +569,10 @@ def fewer_frames_and_steps(outcomes: Outcomes) -> Figure:
     figure, axes = _panels(2, 2.5, 2, sharex=False)
     halves = (
         (
-            joint.isel(arm=joint["steps"].values == most)["beginning_correct"],
+            _begins(joint.isel(arm=joint["steps"].values == most)),
             "frames_made",
             "video frames made",
-            "share that begins right",
+            "begins right, less the full video",
         ),
         (
             joint.isel(arm=joint["frames_made"].values == joint["frames_made"].values.max())["correct"] == 1,
@@ -594,7 +607,7 @@ def fewer_frames_and_steps(outcomes: Outcomes) -> Figure:
             legend=axis is axes[1],
             **INTERVAL,
         )
-        axis.set(xlabel=words, ylabel=share, ylim=(-0.04, 1.04))
+        axis.set(xlabel=words, ylabel=share)
         made = sorted(table[x].unique())
         axis.set_xticks(made, [f"{each}" for each in made])
     _figure_legend(figure, axes[1])
@@ -618,7 +631,7 @@ def layer_energy(outcomes: Outcomes) -> Figure:
         axis.set(title=f"step {step}", xlabel="latent frame", ylabel="layer")
         axis.tick_params(axis="both", rotation=0)
     figure.colorbar(axes[0].collections[0], ax=axes, label="energy / layer's mean", shrink=0.6)
-    ratio = _table(outcome["object_ratio"], "ratio")
+    ratio = _table(outcome["object_ratio"].where(outcome["object_ratio"] > 0), "ratio")
     ratio["step"] = ratio["observed_step"].astype(str)
     sns.lineplot(ratio, x="layer", y="ratio", hue="step", ax=axes[-1], **INTERVAL)
     axes[-1].axhline(1, color="0.7", linewidth=0.8, zorder=0)
@@ -633,7 +646,7 @@ def layer_energy(outcomes: Outcomes) -> Figure:
 
 
 def layer_probes(outcomes: Outcomes) -> Figure:
-    """E10, E11: what linear probes read off each block, beside the same with shuffled labels."""
+    """E10, E11: what linear probes read off each block, beside the same fitted with other cases' labels."""
     outcome = next(iter(outcomes.values()))
     asked = outcome[["probe_score", "probe_control"]].where(outcome["probe_score"] >= 0)
     table = asked.to_dataframe().reset_index().dropna(subset="probe_score")
@@ -662,7 +675,8 @@ def layer_probes(outcomes: Outcomes) -> Figure:
     figure.suptitle(title)
     return caption(
         figure,
-        f"{_counts({'drawn': outcome})}; mean over worlds, bands: lowest to highest;\ndashed: labels shuffled",
+        f"{_counts({'drawn': outcome})}; mean over worlds, bands: lowest to highest;\n"
+        "dashed: fitted with other cases' labels",
     )
 
 

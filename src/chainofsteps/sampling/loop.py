@@ -276,7 +276,7 @@ def sample(
                     velocity[:, :, group], schedule.timesteps[step], state[:, :, group], return_dict=False
                 )[0].to(state.dtype)
                 written = (state != before)[:, :, group]
-                if index > 0 and written.any() and hasattr(scheduler, "last_sample"):
+                if index > 0 and written.any() and hasattr(scheduler, "model_outputs"):
                     change = (schedule.sigmas[step + 1] - schedule.sigmas[step]).to(state)
                     single = state[:, :, group] + change * velocity[:, :, group]
                     stepped[:, :, group] = torch.where(written, single, stepped[:, :, group])
@@ -440,7 +440,8 @@ def _forget(
 
     Its corrector would otherwise rebuild the state of before from what it remembers, and so undo the intervention.
     """
-    scheduler.last_sample = torch.where(written, state, scheduler.last_sample)
+    if getattr(scheduler, "last_sample", None) is not None:
+        scheduler.last_sample = torch.where(written, state, scheduler.last_sample)
     scheduler.model_outputs = [
         each if each is None else torch.where(written, clean_estimate, each) for each in scheduler.model_outputs
     ]

@@ -42,9 +42,9 @@ def false_positives(rates: pd.DataFrame, level: float = 0.05) -> Figure:
     sns.despine(figure)
     return caption(
         figure,
-        f"{n} data sets with no effect, {int(rates['cases'].min())} cases a family: p unadjusted (table: any adjusted),"
-        " verdicts corrected for the whole table.\nGrey: .05 and 2 Monte Carlo errors; bars: 2 Monte Carlo errors. E1"
-        " and its control stand at their bounds. Nulls: docs/calibration.md",
+        f"{n} data sets with no effect, {int(rates['cases'].min())} cases a family. p unadjusted (table: any adjusted"
+        " p); verdicts corrected for\nthe whole table. Grey: .05 and 2 Monte Carlo errors; bars: 2 Monte Carlo errors."
+        " E1 and its control stand\nat their bounds. How the data are made: docs/calibration.md",
     )
 
 
@@ -74,7 +74,7 @@ def coverage_and_power(rates: pd.DataFrame, cases: int) -> Figure:
         axis.axvline(0.95, color="0.4", lw=0.8)
         here = rates[(rates["scenario"] == scenario) & (rates["cases"] == cases)]
         _points(here, "coverage", entries, axis)
-        axis.set(title=title, xlabel="share of 95 % intervals that hold the population's value", ylabel="")
+        axis.set(title=title, xlabel="share of intervals", ylabel="")
     _one_legend(top, axes[0], list(axes))
 
     axes = bottom.subplots(rows, _PANELS, sharex=True, sharey=True, squeeze=False)
@@ -108,9 +108,10 @@ def coverage_and_power(rates: pd.DataFrame, cases: int) -> Figure:
     few = f", {int(curves['datasets'].min())} a point of the curves" if len(curves) else ""
     return caption(
         figure,
-        f"Coverage: {int(n)} data sets of {cases} cases of a family's own, bars 2 Monte Carlo errors, grey .93 to .97."
-        f" Power{few}:\nshare replicated or direction only, corrected for the whole table, at the smallest effect and"
-        " at twice that (E1: at kappa 0);\nline at .8. What is missing there cannot be made from these cases",
+        f"Coverage of 95 % intervals: {int(n)} data sets of {cases} cases, drawn from the measured ones, which are the"
+        f" truth; bars 2 Monte Carlo\nerrors, grey .93 to .97. Power{few}: share replicated or direction only,"
+        " corrected for the\nwhole table, at the smallest effect of interest and at twice that (E1: where kappa is 0);"
+        " line at .8. A curve\nis missing where these cases cannot have the effect",
     )
 
 
@@ -138,6 +139,7 @@ def _points(rates: pd.DataFrame, rate: str, entries: Sequence[str], axis: Axes) 
         err_kws={"linewidth": 1},
         ax=axis,
     )
+    axis.set_yticks(range(len(entries)), [label(entry) for entry in entries])
 
 
 def _one_legend(figure: Figure, source: Axes, axes: Sequence[Axes]) -> None:

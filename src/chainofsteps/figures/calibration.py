@@ -61,7 +61,7 @@ def coverage_and_power(rates: pd.DataFrame, cases: int) -> Figure:
     use_style()
     entries = list(dict.fromkeys(rates["id"]))
     curves = rates[rates["scenario"].isin(["smallest", "twice"])]
-    panels = list(dict.fromkeys(curves["id"]))
+    panels = [entry for entry in entries if entry in set(curves["id"])]
     rows = max(1, -(-len(panels) // _PANELS))
     heights = [0.36 * len(entries) + 0.9, 1.75 * rows + 0.4]
     figure = plt.figure(figsize=(COLUMN_INCHES, sum(heights) + 0.4))

@@ -74,7 +74,7 @@ def coverage_and_power(rates: pd.DataFrame, cases: int) -> Figure:
         axis.axvline(0.95, color="0.4", lw=0.8)
         here = rates[(rates["scenario"] == scenario) & (rates["cases"] == cases)]
         _points(here, "coverage", entries, axis)
-        axis.set(title=title, xlabel="share of intervals", ylabel="")
+        axis.set(title=title, xlabel="share of intervals", ylabel="", xlim=(None, 1.01))
     _one_legend(top, axes[0], list(axes))
 
     axes = bottom.subplots(rows, _PANELS, sharex=True, sharey=True, squeeze=False)
@@ -99,6 +99,7 @@ def coverage_and_power(rates: pd.DataFrame, cases: int) -> Figure:
         )
         axis.axhline(0.8, color="0.8", lw=0.8, zorder=0)
         axis.set(title=label(entry), ylim=(-0.04, 1.04), ylabel="power", xscale="log")
+        axis.set(xlim=(counts[0] / 1.15, counts[-1] * 1.15))
         axis.set_xticks(counts, [str(count) for count in counts])
         axis.minorticks_off()
     if panels:

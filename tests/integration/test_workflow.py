@@ -159,6 +159,21 @@ def test_success_and_failures_are_made_on_request(finished):
     assert finished.planned(*QUICK) == set()
 
 
+def test_calibration_is_made_on_request(finished):
+    done = finished.snakemake("--cores", "2", "calibration", *QUICK)
+    assert done.returncode == 0, done.stderr
+    null = pd.read_csv(finished.folder / RESULTS / "calibration" / "null.csv")
+    claims = yaml.safe_load((finished.folder / "config/claims.yaml").read_text())["claims"]
+    assert set(null["id"]) == {claim["id"] for claim in claims} | {"table"}
+    assert set(null["family"]) == {*FAMILIES, "all"} and (null["datasets"] == 4).all()
+    for family in FAMILIES:
+        rates = pd.read_csv(finished.folder / RESULTS / "calibration" / f"{family}.csv")
+        assert {"measured", "in turn"} <= set(rates["scenario"]) and set(rates["cases"]) == {6, 12}
+    for name in ("false_positives", "coverage_and_power"):
+        assert (finished.folder / RESULTS / "figures" / f"{name}.png").stat().st_size > 10_000
+    assert finished.planned(*QUICK) == set()
+
+
 def test_a_new_family_is_one_module_and_one_entry(finished, tmp_path):
     """Nothing else is edited, and nothing of what is there is made again."""
     module = finished.folder / "src/chainofsteps/worlds/corridor.py"

@@ -189,7 +189,11 @@ def test_defaults_of_the_schema_are_those_of_the_file(default):
 @pytest.mark.parametrize(
     ("field", "accepted"),
     [
-        ("colour", "results, model, cases, seeds, experiments, batch, interventions, statistics, failures, success"),
+        (
+            "colour",
+            "results, model, cases, seeds, experiments, batch, interventions, statistics, failures, success, "
+            "calibration",
+        ),
         ("cases.size", "families, purpose, first, count"),
         ("experiments.joint.shift", "order, steps"),
         ("statistics.level", "draws, seed"),

@@ -1,0 +1,329 @@
+"""What the statistics do on data whose truth is known: false positives, power, coverage of the intervals.
+
+Each data set (`planted` says how it is made) goes through the whole of `verdicts.judge`: estimands, intervals, tests,
+Holm, controls, verdicts. Shares of data sets are then held against what the tests and intervals promise.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from chainofsteps.statistics import inference, verdicts
+from chainofsteps.statistics.claims import ANSWER
+from chainofsteps.statistics.planted import (
+    Features,
+    control_maker,
+    count_of,
+    draw_cases,
+    effect_maker,
+    effect_value,
+    family_of,
+    measured,
+    null_maker,
+    null_value,
+    separable,
+)
+
+SIZES = {"smallest": 1, "twice": 2}
+CLAIMED = ("replicated", "direction only")
+TABLE = "table"  # id of the row on the whole table
+
+
+# Simulation
+
+
+def simulate_null(
+    claims: Sequence[dict], families: dict[str, Features], datasets: int, draws: int, seed: int
+) -> pd.DataFrame:
+    """Whole tables under the complete null, and the controls at their bounds; as many cases as there are.
+
+    Parameters
+    ----------
+    claims : sequence of dict
+        The ``claims`` list of ``config/claims.yaml``.
+    families : dict
+        As `populations` gives them.
+    datasets : int
+        How many tables.
+    draws, seed : int
+        Of bootstrap and permutation; of everything.
+
+    Returns
+    -------
+    pd.DataFrame
+        Rows of `verdicts.judge` with ``scenario`` "null", ``cases``, ``dataset`` and ``truth``.
+    """
+    controls = [claim for claim in claims if claim["role"] == "control"]
+    makers = {family: null_maker(claims, features) for family, features in families.items()}
+    bounds = {(c["id"], family): control_maker(c, features) for c in controls for family, features in families.items()}
+    truths = {(c["id"], family): null_value(c, features) for c in claims for family, features in families.items()}
+
+    def tables(dataset: int) -> Iterable[pd.DataFrame]:
+        rng = _generator(seed, "null", dataset)
+        drawn = {family: draw_cases(features, count_of(features), rng) for family, features in families.items()}
+        table = _judge(claims, [makers[family](drawn[family], rng) for family in families], draws, rng)
+        yield table[table["role"] == "confirmatory"]
+        for control in controls:
+            made = [bounds[control["id"], family](drawn[family], rng) for family in families]
+            yield _judge([control], made, draws, rng)
+
+    records = _records((tables(i) for i in range(datasets)), "null", None)
+    return _with_truth(records, truths)
+
+
+def simulate_measured(
+    claims: Sequence[dict],
+    features: Features,
+    tests: int,
+    *,
+    cases: int,
+    datasets: int,
+    draws: int,
+    seed: int,
+    in_turn: bool = False,
+) -> pd.DataFrame:
+    """Cases of a family as they were measured, drawn anew: are the population's values in the intervals?
+
+    Parameters
+    ----------
+    claims : sequence of dict
+        The ``claims`` list of ``config/claims.yaml``.
+    features : dict
+        Population of a family.
+    tests : int
+        Confirmatory rows of the run's table, for which p-values and intervals are corrected.
+    cases, datasets, draws, seed : int
+        Cases a data set, data sets, draws of bootstrap and permutation, seed of everything.
+    in_turn : bool
+        As of `draw_cases`.
+
+    Returns
+    -------
+    pd.DataFrame
+        As of `simulate_null`, with ``scenario`` "measured" or "in turn".
+    """
+    scenario = "in turn" if in_turn else "measured"
+    family = family_of(features)
+    entries, padding = _padded(claims, features, tests)
+
+    def tables(dataset: int) -> Iterable[pd.DataFrame]:
+        rng = _generator(seed, f"{scenario} {family} {cases}", dataset)
+        yield _judge(entries, [draw_cases(features, cases, rng, in_turn) | padding], draws, rng)
+
+    truths = {(claim["id"], family): measured(claim, features) for claim in claims}
+    records = _records((tables(i) for i in range(datasets)), scenario, cases)
+    return _with_truth(records[records["id"].isin([claim["id"] for claim in claims])], truths)
+
+
+def simulate_effect(
+    group: Sequence[dict],
+    claims: Sequence[dict],
+    features: Features,
+    tests: int,
+    *,
+    size: str,
+    cases: int,
+    datasets: int,
+    draws: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Entries of a family at a multiple of their smallest effects; those that the population cannot have are left out.
+
+    Parameters
+    ----------
+    group : sequence of dict
+        Entries whose effects do not meet (`separable`); of the others (``claims``) their controls are judged with them.
+    size : str
+        One of `SIZES`.
+    features, tests, cases, datasets, draws, seed
+        As of `simulate_measured`.
+
+    Returns
+    -------
+    pd.DataFrame
+        As of `simulate_null`, with ``scenario`` the size; empty where no effect can be had.
+    """
+    makers = {claim["id"]: effect_maker(claim, features, SIZES[size]) for claim in group}
+    made = [claim for claim in group if makers[claim["id"]]]
+    if not made:
+        return pd.DataFrame()
+    family = family_of(features)
+    controls = [other for other in claims if other["id"] in [claim["control"] for claim in made]]
+    entries, padding = _padded([*made, *controls], features, tests)
+    ids = [claim["id"] for claim in made]
+
+    def tables(dataset: int) -> Iterable[pd.DataFrame]:
+        rng = _generator(seed, f"{size} {' '.join(ids)} {family} {cases}", dataset)
+        drawn = draw_cases(features, cases, rng)
+        for name in ids:
+            drawn = makers[name](drawn, rng)
+        table = _judge(entries, [drawn | padding], draws, rng)
+        yield table[table["id"].isin(ids)]
+
+    records = _records((tables(i) for i in range(datasets)), size, cases)
+    return _with_truth(records, {(c["id"], family): effect_value(c, features, SIZES[size]) for c in made})
+
+
+def simulate_family(
+    claims: Sequence[dict],
+    features: Features,
+    tests: int,
+    *,
+    datasets: int,
+    curve_datasets: int,
+    case_counts: Sequence[int],
+    draws: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Coverage at the population's own number of cases, both ways of drawing; coverage and power over ``case_counts``.
+
+    Parameters
+    ----------
+    claims, features, tests, draws, seed
+        As of `simulate_measured`.
+    datasets : int
+        Data sets at the population's own number of cases.
+    curve_datasets : int
+        Data sets a point over ``case_counts``.
+    case_counts : sequence of int
+        Numbers of cases.
+
+    Returns
+    -------
+    pd.DataFrame
+        As of `simulate_null`, scenarios "measured", "in turn", "smallest" and "twice".
+    """
+    own = count_of(features)
+    given = {"draws": draws, "seed": seed}
+    parts = [
+        simulate_measured(claims, features, tests, cases=own, datasets=datasets, in_turn=in_turn, **given)
+        for in_turn in (False, True)
+    ]
+    for cases in case_counts:
+        here = given | {"cases": cases, "datasets": curve_datasets}
+        if cases != own:
+            parts.append(simulate_measured(claims, features, tests, **here))
+        parts += [
+            simulate_effect(group, claims, features, tests, size=size, **here)
+            for size in SIZES
+            for group in separable(claims)
+        ]
+        print(f"{family_of(features)}: {cases} cases done", flush=True)
+    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+
+
+def _padded(claims: Sequence[dict], features: Features, tests: int) -> tuple[list[dict], Features]:
+    """Entries, and constant datasets for more of them, so that a family alone is corrected for the whole table's tests.
+
+    A constant outcome counts as a test that rejects nothing; so Holm's correction is at its strictest.
+    """
+    tested = [claim for claim in claims if claim["role"] == "confirmatory"]
+    first = next(iter(features.values()))
+    constant = xr.Dataset(
+        {"correct": (("case", "seed", "step"), np.ones((inference.LEAST_CASES, 1, 1)))},
+        {"case": np.arange(inference.LEAST_CASES), "seed": [0], "step": [0]},
+    )
+    names = [f"padding_{i}" for i in range(max(0, tests - len(tested)))]
+    rows = {"estimand": "success", "role": "confirmatory", "test": "sign_flip", "direction": "greater"}
+    if tested:
+        rows |= {"control": tested[0]["control"], "smallest_effect": {"value": 1.0, "unit": "1"}}
+    more = [{**rows, "id": name, "experiments": [name]} for name in names] if tested else []
+    return [*claims, *more], {name: constant.assign_attrs(first.attrs | {"experiment": name}) for name in names}
+
+
+def _judge(claims: Sequence[dict], families: Sequence[Features], draws: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Verdict rows; the draws are others in each data set, since what one seed draws would be common to all."""
+    datasets = [dataset for features in families for dataset in features.values()]
+    table = verdicts.judge(claims, datasets, int(rng.integers(2**31)), draws)
+    return table[table["id"] != ANSWER]
+
+
+def _records(runs: Iterable[Iterable[pd.DataFrame]], scenario: str, cases: int | None) -> pd.DataFrame:
+    parts = [table.assign(dataset=dataset) for dataset, tables in enumerate(runs) for table in tables]
+    records = pd.concat(parts, ignore_index=True)
+    return records.assign(scenario=scenario, cases=records["n_cases"] if cases is None else cases)
+
+
+def _with_truth(records: pd.DataFrame, truths: dict[tuple[str, str], float]) -> pd.DataFrame:
+    return records.assign(truth=[truths[place] for place in zip(records["id"], records["family"], strict=True)])
+
+
+def _generator(seed: int, place: str, dataset: int) -> np.random.Generator:
+    """Of one data set: no other data set, and no order of work, changes it."""
+    return np.random.default_rng([seed, zlib.crc32(place.encode()), dataset])
+
+
+# Rates
+
+
+def summarise(records: pd.DataFrame) -> pd.DataFrame:
+    """Rates over data sets, one row a scenario, entry, family and number of cases.
+
+    Parameters
+    ----------
+    records : pd.DataFrame
+        As of the ``simulate_...`` functions, joined.
+
+    Returns
+    -------
+    pd.DataFrame
+        ``datasets``: how many; ``truth``: the population's value; ``bias``: mean estimate minus truth; ``tested``:
+        share with a p; ``significant``: share with an unadjusted p of at most .05 (no p is none); ``claimed``: share
+        "replicated" or "direction only"; ``contradicted``; ``controls``: share whose control passed; ``interval``:
+        share with a 95 % interval; ``coverage``: share of these that hold the truth; ``below``, ``above``: shares
+        that lie wholly below and above it; ``coverage_corrected``: of the corrected intervals. ``<rate>_error`` is the
+        Monte Carlo standard error.
+    """
+    keys = ["scenario", "id", "estimand", "role", "test", "family", "cases"]
+    rows = [dict(zip(keys, place, strict=True)) | _rates(group) for place, group in records.groupby(keys, sort=False)]
+    return pd.DataFrame(rows)
+
+
+def summarise_table(records: pd.DataFrame) -> pd.DataFrame:
+    """Family-wise rates: ``significant`` tables with any adjusted p of at most .05, ``claimed`` with such a verdict."""
+    tested = records[records["role"] == "confirmatory"]
+    by_table = tested.groupby("dataset")
+    any_p = by_table["p_adjusted"].min() <= verdicts.ALPHA
+    claimed = tested["verdict"].isin(CLAIMED).groupby(tested["dataset"]).any()
+    row = {"scenario": tested["scenario"].iloc[0], "id": TABLE, "family": "all", "cases": tested["cases"].max()}
+    row |= {"datasets": len(any_p), **_rate("significant", any_p), **_rate("claimed", claimed)}
+    return pd.DataFrame([row])
+
+
+def _rates(group: pd.DataFrame) -> dict[str, float]:
+    inside, has = _cover(group, "ci_low", "ci_high")
+    corrected, has_corrected = _cover(group, "ci_low_corrected", "ci_high_corrected")
+    truth = group["truth"]
+    return {
+        "datasets": len(group),
+        "truth": truth.iloc[0],
+        "bias": float((group["estimate"] - truth).mean()),
+        "bias_error": float((group["estimate"] - truth).std(ddof=1) / np.sqrt(len(group))),
+        "tested": float(group["p"].notna().mean()),
+        **_rate("significant", group["p"] <= verdicts.ALPHA),
+        **_rate("claimed", group["verdict"].isin(CLAIMED)),
+        **_rate("contradicted", group["verdict"] == "contradicted"),
+        "controls": float((group["controls"] == "passed").mean()),
+        "interval": float(has.mean()),
+        **_rate("coverage", inside[has]),
+        "below": float((~inside & (group["ci_high"] < truth))[has].mean()),
+        "above": float((~inside & (group["ci_low"] > truth))[has].mean()),
+        **_rate("coverage_corrected", corrected[has_corrected]),
+    }
+
+
+def _cover(group: pd.DataFrame, low: str, high: str) -> tuple[pd.Series, pd.Series]:
+    # Sums of shares leave dust, here as in the verdicts: a bound that is the truth holds it.
+    dust = 10.0**-verdicts.DECIMALS
+    inside = (group[low] - dust <= group["truth"]) & (group["truth"] <= group[high] + dust)
+    return inside, group[low].notna() & group[high].notna()
+
+
+def _rate(name: str, hits: pd.Series) -> dict[str, float]:
+    rate = float(hits.mean()) if len(hits) else np.nan
+    return {name: rate, f"{name}_error": float(np.sqrt(rate * (1 - rate) / len(hits))) if len(hits) else np.nan}

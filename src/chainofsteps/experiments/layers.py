@@ -196,10 +196,10 @@ def _probe_all(
     rows, cols = movers.shape[-2:]
     stream_case = np.repeat(np.arange(len(run.cases)), len(run.seeds))
     occupied = np.stack([occupied_tokens(run.cases[number].scene, rows, cols) for number in stream_case])
-    plan = plan[:, 1:]
     kinds = np.array([int(case.plan.max()) // worlds.STATES_PER_KIND for case in run.cases])[stream_case]
     there = plan != worlds.ABSENT
     away = ~there & np.maximum.accumulate(there, axis=1) & np.maximum.accumulate(there[:, ::-1], axis=1)[:, ::-1]
+    away = away[:, 1:]  # the given frame tells whether the mover was there before, and is not asked
     free = hidden[:, :, :, 1:]
     shape = free.shape[2:6]
 

@@ -148,7 +148,7 @@ def others_lost(frame_correct: np.ndarray, erased: np.ndarray, order: Order) -> 
     """What an erasure costs other frames: share of right ones that the clean arm has and the arm has not.
 
     Asked are the free frames that are not erased at every step: one that is has noise left that no step can remove,
-    whatever it held.
+    whatever it held. Where no frame is left to ask, 0.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def others_lost(frame_correct: np.ndarray, erased: np.ndarray, order: Order) -> 
     kept = ~whole[:, latent_of_frame(frame_correct.shape[-1], whole.shape[1])]
     kept[:, 0] = False
     lost = frame_correct[:, :, :1].astype(int) - frame_correct
-    return ((lost * kept).sum(-1) / kept.sum(-1)).astype(np.float32)
+    return ((lost * kept).sum(-1) / np.maximum(kept.sum(-1), 1)).astype(np.float32)
 
 
 def plan_erasure(

@@ -60,6 +60,8 @@ COORDINATES = {
     "observed_step": Variable(("observed_step",), "i", "1", "network evaluation that was looked into"),
     "variable": Variable(("variable",), "O", "1", "what the probe asks for"),
     "world": Variable(("world",), "O", "1", "family, as of the cases"),
+    "plan_kind": Variable(("plan_kind",), "O", "1", "the solution, or in which way a plan is wrong"),
+    "disturbance": Variable(("disturbance",), "O", "1", "what was done to the pictures"),
 }
 
 _DIFFICULTY = Variable(("case",), "i", "1", "difficulty, as the family counts it", 0)
@@ -114,6 +116,13 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
             "plan": Variable(("case", "frame"), "i", "1", "exact solution: kind * 65 + cell, 64 absent", 0),
             "first_frame": Variable(("case", "y", "x", "channel"), "u", "1", "given picture"),
             "ground_truth": Variable(("case", "frame", "y", "x", "channel"), "u", "1", "video of the solution"),
+        },
+        _CASE_ATTRS,
+    ),
+    "score_controls": (
+        {
+            "score": Variable(("case", "plan_kind"), "f", "1", "score of a plan whose score is known", 0, 1),
+            "read_right": Variable(("case", "disturbance"), "i", "1", "1 where every state drawn is read", 0, 1),
         },
         _CASE_ATTRS,
     ),

@@ -6,6 +6,7 @@ import functools
 import itertools
 import math
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from chainofsteps import worlds
@@ -13,7 +14,7 @@ from chainofsteps.configuration import check_choice, check_schema, load_yaml
 from chainofsteps.models.check import MANIFEST, check_fit, check_folder, network_size, read_manifest
 from chainofsteps.refusal import Refused
 from chainofsteps.sampling.orders import build_order
-from chainofsteps.statistics.claims import check_entries
+from chainofsteps.statistics.claims import FEATURES, check_entries, check_experiments
 
 SCHEMAS = Path("workflow/schemas")
 EXPERIMENTS = "interventions.experiments"
@@ -292,8 +293,47 @@ def check_weights(path: str | Path, name: str) -> tuple[str, ...]:
     return (str(folder / MANIFEST), *(str(folder / name) for name in hashes))
 
 
-def check_claims(path: str | Path, experiments: dict) -> dict:
-    """Read the claims; each must be one that can be judged, and name experiments of the configuration.
+def check_controls(config: dict, where: object) -> dict[str, dict]:
+    """Control runs by name, each with its weights, cases, number of cases and seeds.
+
+    Raises
+    ------
+    Refused
+        A name that an experiment has, too; more cases than are drawn.
+    """
+    controls = config["controls"]
+    if controls["count"] > config["cases"]["count"]:
+        raise Refused(where, "controls.count", controls["count"], f"at most cases.count, {config['cases']['count']}")
+    for name in controls["experiments"]:
+        if name in config["experiments"]:
+            raise Refused(where, f"controls.experiments.{name}", "a name twice", "a name that no experiment has")
+    common = {"weights": "trained", "cases": "drawn", **{key: controls[key] for key in ("count", "seeds", "seed")}}
+    return {name: common | given for name, given in controls["experiments"].items()}
+
+
+def kinds_of(config: dict, interventions: dict[str, dict]) -> dict[str, str]:
+    """Kind of every experiment by name, ``features`` for those that only sample, controls among them.
+
+    Parameters
+    ----------
+    config : dict
+        Valid by its schema.
+    interventions : dict
+        As `check_interventions` gives them.
+    """
+    sampled = dict.fromkeys([*config["experiments"], *config["controls"]["experiments"]], FEATURES)
+    return sampled | {name: given["kind"] for name, given in interventions.items()}
+
+
+def check_claims(path: str | Path, kinds: dict[str, str], models: Collection[str]) -> dict:
+    """Read the claims; each must be one that can be judged, and name experiments and models that there are.
+
+    Parameters
+    ----------
+    path : path
+    kinds : dict
+        As `kinds_of` gives them.
+    models : collection of str
 
     Raises
     ------
@@ -301,9 +341,10 @@ def check_claims(path: str | Path, experiments: dict) -> dict:
     """
     claims = check_schema(load_yaml(path), load_yaml(SCHEMAS / "claims.schema.yaml"), path)
     check_entries(claims["claims"], path)
+    check_experiments(claims["claims"], kinds, path)
     for claim in claims["claims"]:
-        for experiment in claim["experiments"]:
-            check_choice(path, f"{claim['id']}.experiments", experiment, experiments)
+        for model in claim.get("models", []):
+            check_choice(path, f"{claim['id']}.models", model, models)
     return claims
 
 

@@ -105,6 +105,12 @@ def refusal(config: dict) -> tuple[str, str, str]:
     return field, given, accepted
 
 
+def kinds(config: dict) -> dict[str, str]:
+    """Kinds of all experiments of a configuration."""
+    experiments = config["interventions"]["experiments"]
+    return doors.kinds_of(config, experiments)
+
+
 # What is shipped
 
 
@@ -145,7 +151,7 @@ def test_default_runs_every_order_on_what_the_model_was_trained_on(default):
 
 def test_models_and_claims_are_accepted(default):
     doors.check_models("config/models.yaml", default["model"], "config/config.yaml")
-    doors.check_claims("config/claims.yaml", default["experiments"])
+    doors.check_claims("config/claims.yaml", kinds(default), ["mini", "mini_shallow"])
 
 
 def test_orders_of_the_schema_are_those_of_the_sampler():
@@ -191,7 +197,7 @@ def test_defaults_of_the_schema_are_those_of_the_file(default):
     [
         (
             "colour",
-            "results, model, cases, seeds, experiments, batch, interventions, statistics, failures, success, "
+            "results, model, cases, seeds, experiments, controls, batch, interventions, statistics, failures, success, "
             "calibration",
         ),
         ("cases.size", "families, purpose, first, count"),
@@ -613,18 +619,57 @@ def test_weights_that_are_not_there(models, written, tmp_path):
 def test_claim_about_an_experiment_that_is_not_run(default, claims, written):
     path = written(claims)
     named = claims["claims"][0]["experiments"][0]
-    experiments = without_field(default, f"experiments.{named}")["experiments"]
+    without = without_field(default, f"experiments.{named}")
     with pytest.raises(Refused) as caught:
-        doors.check_claims(path, experiments)
+        doors.check_claims(path, kinds(without), ["mini"])
     assert line_of(caught) == (
-        f"{path}: {claims['claims'][0]['id']}.experiments: given {named!r}; accepted: {', '.join(experiments)}"
+        f"{path}: {claims['claims'][0]['id']}.experiments: given {named!r}; "
+        f"accepted: {', '.join([*without['experiments'], *without['controls']['experiments']])}"
     )
+
+
+def test_claim_about_an_experiment_of_another_kind(default, claims, written):
+    named = next(entry for entry in claims["claims"] if entry["id"] == "E5_joint")
+    path = written(
+        {"claims": [entry | ({"experiments": ["swap"]} if entry is named else {}) for entry in claims["claims"]]}
+    )
+    with pytest.raises(Refused, match=r"E5_joint\.experiments: given 'swap'; accepted: plant, "):
+        doors.check_claims(path, kinds(default), ["mini", "mini_shallow"])
+
+
+def test_claim_about_an_unknown_model(default, claims, written):
+    with pytest.raises(Refused, match=r"E13_depth\.models: given 'mini_shallow'; accepted: mini$"):
+        doors.check_claims(written(claims), kinds(default), ["mini"])
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "given", "accepted"),
+    [
+        ("controls.count", 65, "65", "at most cases.count, 64"),
+        ("controls.experiments.joint", {"order": "joint", "steps": 2}, "a name twice", "a name that no experiment has"),
+    ],
+)
+def test_wrong_controls(default, field, value, given, accepted):
+    wrong = with_field(default, field, value)
+    doors.check_config(wrong, WHERE)
+    with pytest.raises(Refused) as caught:
+        doors.check_controls(wrong, WHERE)
+    assert line_of(caught) == f"{WHERE}: {field}: given {given}; accepted: {accepted}"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "accepted"),
+    [("weights", "frozen", "trained, untrained"), ("cases", "easy", "drawn, solved"), ("order", "back", "joint, ")],
+)
+def test_wrong_control_run(default, field, value, accepted):
+    named, given, told = refusal(with_field(default, f"controls.experiments.static.{field}", value))
+    assert (named, given) == (f"controls.experiments.static.{field}", repr(value)) and told.startswith(accepted)
 
 
 def test_claim_with_an_unknown_key(default, claims, written):
     path = written({"claims": [claims["claims"][0] | {"mood": "good"}]})
     with pytest.raises(Refused, match=r"claims\.0\.mood: given an unknown key"):
-        doors.check_claims(path, default["experiments"])
+        doors.check_claims(path, kinds(default), ["mini"])
 
 
 # Refused: the disk

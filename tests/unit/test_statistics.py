@@ -23,7 +23,17 @@ from chainofsteps.statistics import claims as entries
 from chainofsteps.statistics import estimands, inference, verdicts
 
 ROOT = Path(__file__).parents[2]
-CLAIMS = yaml.safe_load((ROOT / "config/claims.yaml").read_text())["claims"]
+ALL_CLAIMS = yaml.safe_load((ROOT / "config/claims.yaml").read_text())["claims"]
+# What these synthetic features can be asked.
+ASKED = (
+    "E0_gain",
+    "E1_joint",
+    "E1_control",
+    "E13_difficulty_joint",
+    "E13_difficulty_frame_by_frame",
+    "E13_order",
+)
+CLAIMS = entries.restricted(ALL_CLAIMS, ASKED)
 FREE = 8
 EVALUATIONS = {"joint": 20, "frame_by_frame": 24}
 DRAWS = 2000
@@ -106,12 +116,13 @@ def row(table: pd.DataFrame, entry: str, family: str = "maze") -> pd.Series:
 def test_claims_follow_their_schema():
     schema = yaml.safe_load((ROOT / "workflow/schemas/claims.schema.yaml").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.validate({"claims": CLAIMS}, schema)
+    jsonschema.validate({"claims": ALL_CLAIMS}, schema)
     properties = schema["properties"]["claims"]["items"]["properties"]
-    assert set(properties["estimand"]["enum"]) == set(entries.ESTIMANDS) == set(estimands.PER_CASE)
+    assert set(entries.ESTIMANDS) == set(estimands.PER_CASE)
     assert tuple(properties["test"]["enum"]) == entries.TESTS
     assert tuple(properties["direction"]["enum"]) == entries.DIRECTIONS
     assert tuple(properties["role"]["enum"]) == entries.ROLES
+    assert tuple(properties["population"]["enum"]) == entries.POPULATIONS
     config = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
     names = config["properties"]["experiments"]["propertyNames"]["pattern"]
     assert properties["experiments"]["items"]["pattern"] == names
@@ -126,16 +137,19 @@ def test_claims_follow_their_schema():
         ("direction", "up"),
         ("role", "decoration"),
         ("experiments", ["joint", "frame_by_frame"]),
-        ("control", "E99"),
+        ("controls", ["E99"]),
+        ("population", "some"),
+        ("settings", {"kind": "erase"}),
+        ("models", ["mini", "mini_shallow"]),
         ("direction", "equivalent"),
-        ("id", "E1_control"),
+        ("id", "E0_gain"),
     ],
 )
 def test_claims_that_cannot_be_judged_are_refused(field, value):
     claims = copy.deepcopy(CLAIMS)
-    entry = claims[-1 if field == "id" else 0]
+    entry = claims[1 if field == "id" else 0]
     entry[field] = value
-    with pytest.raises(Refused, match=rf"^config/claims\.yaml: {entry['id']}\.{field}: given ") as refusal:
+    with pytest.raises(Refused, match=rf"^config/claims\.yaml: {entry['id']}\.{field}(\.kind)?: given ") as refusal:
         judged(features(), claims=claims)
     assert "\n" not in str(refusal.value)
 
@@ -148,15 +162,18 @@ def test_claims_that_cannot_be_judged_are_refused(field, value):
             {"direction": "equivalent"},
             "E0_gain.direction: given 'equivalent'; accepted: equivalent with tost",
         ),
-        ("E0_gain", {"control": "E99"}, "E0_gain.control: given 'E99'; accepted: E1_control"),
+        ("E0_gain", {"controls": ["E99"]}, "E0_gain.controls: given 'E99'; accepted: E1_control"),
+        ("E0_gain", {"controls": []}, "E0_gain.controls: given []; accepted: E1_control"),
         ("E0_gain", {"experiments": ["joint", "frame_by_frame"]}, "accepted: 1 for gain_of_steps"),
-        ("E1_control", {"control": "E1_control"}, "E1_control.control: given 'E1_control'; accepted: null"),
+        ("E1_control", {"controls": ["E1_control"]}, "E1_control.controls: given ['E1_control']; accepted: none"),
+        ("E0_gain", {"role": "untestable"}, "E0_gain.reason: given nothing; accepted: a value, for role untestable"),
+        ("E0_gain", {"models": ["mini"]}, "E0_gain.models: given ['mini']; accepted: none, for gain_of_steps"),
         (
             "E1_control",
             {"direction": "different"},
-            "E1_control.direction: given 'different'; accepted: greater or less",
+            "E1_control.direction: given 'different'; accepted: greater, less or equivalent",
         ),
-        ("E13_difficulty_joint", {"test": "sign_flip"}, "accepted: bootstrap, for a slope over cases"),
+        ("E13_difficulty_joint", {"test": "sign_flip"}, "accepted: permutation, for difficulty_slope"),
         ("E13_order", {"id": "E0_gain"}, "E0_gain.id: given E0_gain; accepted: an id of its own"),
         ("E13_order", {"estimand": "gain_of_steps", "experiments": ["joint"]}, "gain_of_steps of joint twice"),
         ("E0_gain", {"experiments": ["backwards"]}, "E0_gain.experiments: given 'backwards'; accepted: joint, "),
@@ -167,7 +184,7 @@ def test_claims_that_cannot_be_judged_are_refused_at_the_door(tmp_path, monkeypa
     path = tmp_path / "claims.yaml"
     path.write_text(yaml.safe_dump({"claims": [c | changes if c["id"] == entry else c for c in CLAIMS]}))
     with pytest.raises(Refused) as refusal:
-        doors.check_claims(path, EVALUATIONS)
+        doors.check_claims(path, dict.fromkeys(EVALUATIONS, entries.FEATURES), ["mini"])
     assert str(refusal.value).startswith(f"{path}: ")
     assert message in str(refusal.value)
 
@@ -492,12 +509,19 @@ def test_dust_of_sums_decides_nothing(monkeypatch):
     pd.testing.assert_frame_equal(judged(*datasets), clean, check_exact=True)
 
 
+def test_a_control_may_only_be_asked_where_its_order_solves_enough():
+    table = judged(features(), features("frame_by_frame", right_first=0.1, right_last=0.3))
+    control = row(table, "E1_control")
+    assert control["verdict"] == "not testable here" and control["reason"].startswith("the order solves 0.")
+    assert row(table, "E0_gain")["controls"] == "not run: E1_control"
+
+
 def test_a_failed_control_blocks_every_verdict_of_its_family():
     tau = np.random.default_rng(0).integers(5, 8, (60, 2, FREE + 1))
     together = features("frame_by_frame", tau=tau, active=TOGETHER)
     table = judged(features(), together, features(family="pattern"), features("frame_by_frame", family="pattern"))
     maze = table[(table["family"] == "maze") & (table["role"] == "confirmatory")]
-    assert set(maze["controls"]) == {"failed"}
+    assert set(maze["controls"]) == {"failed: E1_control"}
     assert set(maze["verdict"]) == {"inconclusive"}
     assert "else replicated" in row(table, "E0_gain")["reason"]
     assert row(table, verdicts.ANSWER)["reading"] == "undecided"
@@ -509,7 +533,7 @@ def test_an_absent_experiment_is_not_testable():
     assert row(table, "E1_control")["verdict"] == "not testable here"
     assert row(table, "E13_order")["reason"] == "no features of frame_by_frame"
     assert row(table, "E13_order")["order"] == ""
-    assert row(table, "E0_gain")["controls"] == "not run"
+    assert row(table, "E0_gain")["controls"] == "not run: E1_control"
     assert row(table, "E0_gain")["verdict"] == "inconclusive"
 
 

@@ -1,25 +1,65 @@
 """
-Draws the cases: first frame, exact solution and ground-truth video of each.
+Registers what is claimed, then draws the cases: first frame, exact solution and ground-truth video of each. Holds the score
+and the reader against plans whose score is known.
 
 REQUIRED INPUTS: none
-OUTPUTS: {results}/cases/{family}.nc
+OUTPUTS: {results}/statistics/registered_{block}_{first}.json, {results}/cases/{world}.nc, {results}/score_controls/{family}.nc
 """
+
+
+# Written once for a block of cases: claims that change afterwards are no input of it, and do not write it anew.
+rule register_claims:
+    output:
+        update(RESULTS / "statistics" / "registered_{block}_{first}.json"),
+    log:
+        LOGS / "statistics" / "registered_{block}_{first}.log",
+    wildcard_constraints:
+        block="cases|interventions",
+        first="[0-9]+",
+    conda:
+        "../../environment.yml"
+    params:
+        hashes=lambda wildcards: get_hashes()[wildcards.block],
+    message:
+        "Register the claims on {wildcards.block} from {wildcards.first}"
+    script:
+        "../scripts/register_claims.py"
 
 
 rule draw_cases:
     input:
-        modules=lambda wildcards: get_modules("workflow/scripts/draw_cases.py", wildcards.family),
+        registration=ancient(get_registration("cases")),
+        modules=lambda wildcards: get_modules("workflow/scripts/draw_cases.py", family_of(wildcards.world)),
     output:
-        RESULTS / "cases" / "{family}.nc",
+        RESULTS / "cases" / "{world}.nc",
     log:
-        LOGS / "cases" / "{family}.log",
+        LOGS / "cases" / "{world}.log",
     conda:
         "../../environment.yml"
     params:
+        family=lambda wildcards: family_of(wildcards.world),
+        solved=lambda wildcards: wildcards.world.startswith(SOLVED),
         purpose=config["cases"]["purpose"],
         first_case=config["cases"]["first"],
         case_count=config["cases"]["count"],
+        field="cases.count",
     message:
-        "Draw {wildcards.family} cases"
+        "Draw {wildcards.world} cases"
     script:
         "../scripts/draw_cases.py"
+
+
+rule check_scores:
+    input:
+        cases=lambda wildcards: get_scored(wildcards.family),
+        modules=lambda wildcards: get_modules("workflow/scripts/check_scores.py", wildcards.family),
+    output:
+        RESULTS / "score_controls" / "{family}.nc",
+    log:
+        LOGS / "score_controls" / "{family}.log",
+    conda:
+        "../../environment.yml"
+    message:
+        "Check score and reader of {wildcards.family}"
+    script:
+        "../scripts/check_scores.py"

@@ -13,16 +13,19 @@ from chainofsteps import worlds
 from chainofsteps.doors import (
     check_claims,
     check_config,
+    check_controls,
     check_interventions,
     check_models,
     check_space,
     check_success,
     check_weights,
+    kinds_of,
     vae_source,
 )
 from chainofsteps.ledger.sources import module_files
 from chainofsteps.models.check import MANIFEST
 from chainofsteps.refusal import Refused
+from chainofsteps.statistics.registration import NONE, entry_hashes
 
 HERE = Path.cwd()
 OVERLAYS = [path.relative_to(HERE) if path.is_relative_to(HERE) else path for path in workflow.overwrite_configfiles]
@@ -34,7 +37,8 @@ try:
     MODELS = check_models("config/models.yaml", config["model"], CONFIG_FILES)
     check_success(config["success"], MODELS, CONFIG_FILES)
     INTERVENING = check_interventions(config, MODELS, CONFIG_FILES)
-    check_claims("config/claims.yaml", config["experiments"])
+    CONTROLS = check_controls(config, CONFIG_FILES)
+    CLAIMS = check_claims("config/claims.yaml", kinds_of(config, INTERVENING), MODELS)["claims"]
     check_space(config, MODELS[config["model"]])
 except Refused as refusal:
     sys.exit(f"refused: {refusal}")
@@ -42,14 +46,20 @@ except Refused as refusal:
 MODEL = MODELS[config["model"]]
 FAMILIES = config["cases"]["families"]
 EXPERIMENTS = list(config["experiments"])
+# What is sampled, with its own number of cases and seeds.
+SAMPLED = {
+    name: {"weights": "trained", "cases": "drawn", "count": config["cases"]["count"], "seeds": config["seeds"], **given}
+    for name, given in config["experiments"].items()
+} | CONTROLS
 RESULTS = Path(config["results"])
 LOGS = Path("logs") / RESULTS
+FIRST = {"cases": config["cases"]["first"], "interventions": config["interventions"]["first"]}
 SOLVED = "solved_"  # before the name of a family: its cases when all is done
 
 
 wildcard_constraints:
     family="|".join(worlds.families()),
-    experiment="|".join(EXPERIMENTS),
+    experiment="|".join(SAMPLED),
     model="|".join(map(re.escape, MODELS)),
     vae="shipped|trained",
     intervention="|".join(INTERVENING),
@@ -176,3 +186,51 @@ def get_intervening():
 def get_interventions(model, kind):
     """Experiments of a kind that are made with a model."""
     return [name for name, given in INTERVENING.items() if given["kind"] == kind and model in given["models"]]
+
+
+def get_cases(wildcards):
+    """Cases that an experiment samples: as drawn, or solved in the first frame."""
+    solved = SAMPLED[wildcards.experiment]["cases"] == "solved"
+    return expand(rules.draw_cases.output, world=f"{SOLVED if solved else ''}{wildcards.family}")
+
+
+def get_registration(block):
+    """Registration that confirmatory cases of a block are drawn under; pilot cases need none."""
+    if config["cases"]["purpose"] != "confirmatory":
+        return []
+    return expand(rules.register_claims.output, block=block, first=FIRST[block])
+
+
+def get_scored_families():
+    """Families whose score and reader are held against what is known: those of the run and of the experiments."""
+    return list(dict.fromkeys([*FAMILIES, *(family for given in INTERVENING.values() for family in given["families"])]))
+
+
+def get_scored(family):
+    """Cases that score and reader of a family are held against."""
+    if family in FAMILIES:
+        return expand(rules.draw_cases.output, world=family)
+    return expand(rules.draw_worlds.output, world=family)
+
+
+def get_claimed():
+    """Datasets of the experiments that claims name, with each of their models."""
+    pairs = [
+        (name, model)
+        for claim in CLAIMS
+        for name in claim.get("experiments", [])
+        if name in INTERVENING
+        for model in claim.get("models", [config["model"]])
+        if model in INTERVENING[name]["models"]
+    ]
+    return [
+        file
+        for name, model in dict.fromkeys(pairs)
+        for file in expand(rules.run_intervention.output, intervention=name, model=model)
+    ]
+
+
+def get_hashes():
+    """Hashes of the entries of the claims by block, as they and their settings are now."""
+    revisions = {name: model.get("revision", NONE) for name, model in MODELS.items()}
+    return entry_hashes(CLAIMS, config, {**SAMPLED, **INTERVENING}, revisions)

@@ -7,6 +7,7 @@ OUTPUTS: {results}/interventions/{cases/{world},plan,{model}/{intervention}}, {r
 """
 
 INTERVENTIONS = RESULTS / "interventions"
+FIGURES = RESULTS / "figures"
 COMMON = config["interventions"]
 KIND_OF = {
     "damage_by_dose": "erasure",
@@ -31,7 +32,8 @@ wildcard_constraints:
 
 rule draw_worlds:
     input:
-        modules=lambda wildcards: get_modules("workflow/scripts/draw_worlds.py", family_of(wildcards.world)),
+        registration=ancient(get_registration("interventions")),
+        modules=lambda wildcards: get_modules("workflow/scripts/draw_cases.py", family_of(wildcards.world)),
     output:
         INTERVENTIONS / "cases" / "{world}.nc",
     log:
@@ -41,13 +43,14 @@ rule draw_worlds:
     params:
         family=lambda wildcards: family_of(wildcards.world),
         solved=lambda wildcards: wildcards.world.startswith(SOLVED),
-        purpose=COMMON["purpose"],
+        purpose=config["cases"]["purpose"],
         first_case=COMMON["first"],
         case_count=max(each["count"] for each in INTERVENING.values()),
+        field="interventions.count",
     message:
         "Draw {wildcards.world} cases of the experiments"
     script:
-        "../scripts/draw_worlds.py"
+        "../scripts/draw_cases.py"
 
 
 # Not an input of what it plans: a changed setting of one experiment would then run all of them again.

@@ -8,7 +8,7 @@ OUTPUTS: {results}/features/{model}/{experiment}/{family}.nc
 
 rule extract_features:
     input:
-        cases=rules.draw_cases.output,
+        cases=get_cases,
         trajectories=rules.sample_trajectories.output,
         modules=lambda wildcards: get_modules("workflow/scripts/extract_features.py", wildcards.family),
     output:

@@ -6,13 +6,11 @@ REQUIRED INPUTS: {results}/{cases,trajectories,features,statistics}/
 OUTPUTS: {results}/report/{index,failures}.html, {results}/figures/*.png; the executed notebooks are logs
 """
 
-FIGURES = RESULTS / "figures"
-
 
 rule write_report:
     input:
         notebook="notebooks/report.ipynb",
-        cases=expand(rules.draw_cases.output, family=FAMILIES),
+        cases=expand(rules.draw_cases.output, world=FAMILIES),
         fingerprint=expand(rules.fingerprint_model.output, model=config["model"]),
         trajectories=expand(
             rules.sample_trajectories.output, model=config["model"], experiment=EXPERIMENTS, family=FAMILIES

@@ -1,7 +1,8 @@
 """
-Judges the claims of config/claims.yaml on the features of all families.
+Judges the claims of config/claims.yaml on features, experiments and controls.
 
-REQUIRED INPUTS: {results}/features/{model}/{experiment}/{family}.nc, config/claims.yaml
+REQUIRED INPUTS: {results}/features/{model}/{experiment}/{family}.nc, {results}/interventions/{model}/{intervention}.nc,
+{results}/score_controls/{family}.nc, {results}/statistics/registered_{block}_{first}.json, config/claims.yaml
 OUTPUTS: {results}/statistics/verdicts.csv, {results}/statistics/metrics.json
 """
 
@@ -9,7 +10,11 @@ OUTPUTS: {results}/statistics/verdicts.csv, {results}/statistics/metrics.json
 rule judge_claims:
     input:
         claims="config/claims.yaml",
-        features=expand(rules.extract_features.output, model=config["model"], experiment=EXPERIMENTS, family=FAMILIES),
+        registrations=[file for block in FIRST for file in get_registration(block)],
+        features=expand(rules.extract_features.output, model=config["model"], experiment=SAMPLED, family=FAMILIES),
+        scores=lambda wildcards: expand(rules.check_scores.output, family=get_scored_families()),
+        interventions=lambda wildcards: get_claimed(),
+        cases=lambda wildcards: [*expand(rules.draw_cases.output, world=FAMILIES), *get_worlds(*INTERVENING)],
         modules=get_modules("workflow/scripts/judge_claims.py"),
     output:
         verdicts=report(RESULTS / "statistics" / "verdicts.csv", caption="../report/verdicts.rst", category="Verdicts"),
@@ -20,6 +25,8 @@ rule judge_claims:
         "../../environment.yml"
     params:
         statistics=config["statistics"],
+        hashes=get_hashes(),
+        kinds={name: given["kind"] for name, given in INTERVENING.items()},
     message:
         "Judge the claims"
     script:

@@ -8,7 +8,7 @@ OUTPUTS: {results}/trajectories/{model}/{experiment}/{family}.nc
 
 rule sample_trajectories:
     input:
-        cases=rules.draw_cases.output,
+        cases=get_cases,
         fingerprint=rules.fingerprint_model.output,
         weights=get_weights,
         modules=get_modules("workflow/scripts/sample_trajectories.py"),
@@ -25,8 +25,7 @@ rule sample_trajectories:
         mem_mb=3000,
     params:
         model=get_model,
-        experiment=lambda wildcards: config["experiments"][wildcards.experiment],
-        seeds=config["seeds"],
+        experiment=lambda wildcards: SAMPLED[wildcards.experiment],
         batch=config["batch"],
     message:
         "Sample {wildcards.family}, {wildcards.experiment}, with {wildcards.model}"

@@ -1,4 +1,4 @@
-"""Draw the cases of a family.
+"""Draw the cases of a family, under the registration of what is claimed of them.
 
 ========================  =======================  ======
 variable                  dims                     unit
@@ -14,12 +14,18 @@ ground_truth              case, frame, y, x, ...   1
 from chainofsteps import datasets
 from chainofsteps.readout.cases import case_dataset
 from chainofsteps.refusal import at_the_door
+from chainofsteps.statistics.registration import NONE, read_registration
 
 with at_the_door(snakemake.log[0]):
+    params = snakemake.params
     cases = case_dataset(
-        snakemake.wildcards.family,
-        snakemake.params.purpose,
-        snakemake.params.first_case,
-        snakemake.params.case_count,
+        params.family,
+        params.purpose,
+        params.first_case,
+        params.case_count,
+        field=params.field,
+        solved=params.solved,
     )
+    registration = snakemake.input.get("registration")
+    cases.attrs["registration"] = read_registration(registration[0])[1] if registration else NONE
     datasets.write(cases, snakemake.output[0], "cases")

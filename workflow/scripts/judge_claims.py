@@ -6,10 +6,29 @@ from pathlib import Path
 from chainofsteps import datasets
 from chainofsteps.configuration import load_yaml
 from chainofsteps.refusal import at_the_door
+from chainofsteps.statistics.registration import BLOCKS, NONE, registered_ids
 from chainofsteps.statistics.verdicts import judge, metrics
 
 with at_the_door(snakemake.log[0]):
-    features = [datasets.read(path, "features") for path in snakemake.input.features]
-    table = judge(load_yaml(snakemake.input.claims)["claims"], features, **snakemake.params.statistics)
+    given, params = snakemake.input, snakemake.params
+    kinds = [
+        *((path, "features") for path in given.features),
+        *((path, "score_controls") for path in given.scores),
+        *((path, params.kinds[Path(path).stem]) for path in given.interventions),
+    ]
+    registered = None
+    if given.registrations:
+        registrations = dict(zip(BLOCKS, given.registrations, strict=True))
+        drawn_under = {block: set() for block in BLOCKS}
+        for path in given.cases:
+            block = "interventions" if "interventions" in Path(path).parts else "cases"
+            drawn_under[block].add(datasets.read(path, "cases").attrs.get("registration", NONE))
+        registered = registered_ids(registrations, params.hashes, drawn_under)
+    table = judge(
+        load_yaml(given.claims)["claims"],
+        (datasets.read(path, kind) for path, kind in kinds),
+        **params.statistics,
+        registered=registered,
+    )
     table.to_csv(snakemake.output.verdicts, index=False, float_format="%.6g")
     Path(snakemake.output.metrics).write_text(json.dumps(metrics(table), indent=1, sort_keys=True) + "\n")

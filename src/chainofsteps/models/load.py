@@ -46,6 +46,25 @@ def load_pipeline(
     )
 
 
+def forget(pipe: WanImageToVideoPipeline, seed: int) -> None:
+    """Put untrained networks in the place of a pipeline's, of the same architecture: the control of no reasoning.
+
+    Parameters
+    ----------
+    pipe : WanImageToVideoPipeline
+        Changed in place.
+    seed : int
+        Of the weights.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name in ("transformer", "transformer_2"):
+            network = getattr(pipe, name, None)
+            if network is not None:
+                untrained = type(network).from_config(network.config).to(network.dtype).eval()
+                pipe.register_modules(**{name: untrained})
+
+
 def pipeline_form(pipe: WanImageToVideoPipeline) -> Form:
     """Which of the Wan image-to-video forms a pipeline has.
 

@@ -1,4 +1,4 @@
-"""Per-case values of the estimands E0, E1 and E13 (commitment part).
+"""Per-case values of the estimands that need no intervention: E0, E1, E7, E8 and E13 (commitment part).
 
 Each function takes features datasets and gives one value a case; seeds are averaged inside the case, because the
 case is the unit of inference. Frame 0 is given; the F *free* frames are those after it. S is the number of network
@@ -13,8 +13,11 @@ import numpy as np
 import xarray as xr
 
 from chainofsteps.refusal import Refused
+from chainofsteps.statistics import experiment_estimands
+from chainofsteps.worlds import STATES_PER_KIND
 
 GIVEN_FRAME = 0
+_SURE = 0.01
 
 
 def gain_of_steps(features: xr.Dataset) -> xr.DataArray:
@@ -97,6 +100,53 @@ def order_difference(features: xr.Dataset, reference: xr.Dataset) -> xr.DataArra
     return success(features) - success(reference).sel(case=features["case"])
 
 
+def entropy_fall(features: xr.Dataset) -> xr.DataArray:
+    """E7 (C4): entropy of the mass over states in the first clean estimate less that in the last, over ``case``.
+
+    In bit, mean over free frames. In joint order only, where every frame has a clean estimate at every evaluation.
+    """
+    entropy = _variable(features, "entropy", {"case", "seed", "step", "frame"})
+    entropy = entropy.sel(frame=entropy["frame"] > GIVEN_FRAME)
+    return (entropy.isel(step=0, drop=True) - entropy.isel(step=-1, drop=True)).mean(["frame", "seed"])
+
+
+def early_branch_score(features: xr.Dataset) -> xr.DataArray:
+    """E7 (C4): how well the masses of the first clean estimate foretell the state taken, over ``case``.
+
+    In free frames whose two heaviest cells of the first clean estimate hold some mass, and of which one is the cell
+    that the finished video holds: 1 + log2 of its share of the two masses, in bit. 1 where the branch taken had all the
+    mass, 0 for a coin, negative where the mass lay on the branch not taken. Shares are held within `_SURE` of 0 and 1.
+    Cases without such a frame are left out.
+    """
+    mass = _variable(features, "occupancy", {"case", "seed", "step", "frame", "row", "col"}).isel(step=0)
+    mass = mass.transpose("case", "seed", "frame", "row", "col").values
+    mass = mass.reshape(*mass.shape[:3], -1)
+    taken = _variable(features, "plan", {"case", "seed", "step", "frame"}).isel(step=-1)
+    taken = taken.transpose("case", "seed", "frame").values
+    cell = np.where(taken < 0, -1, taken % STATES_PER_KIND)
+    two = np.argsort(mass, axis=-1)[..., -2:]
+    masses = np.take_along_axis(mass, two, axis=-1)
+    chosen = two == cell[..., None]
+    asked = chosen.any(-1) & (masses[..., 0] > 0) & (features["frame"].values > GIVEN_FRAME)
+    share = (masses * chosen).sum(-1) / np.where(asked, masses.sum(-1), 1)
+    score = 1 + np.log2(np.clip(share, _SURE, 1 - _SURE))
+    count = asked.sum((1, 2))
+    values = xr.DataArray((score * asked).sum((1, 2)) / np.maximum(count, 1), {"case": features["case"]}, ("case",))
+    return values.isel(case=count > 0)
+
+
+def correction_balance(features: xr.Dataset) -> xr.DataArray:
+    """E8 (C6): of all changes of a free frame between right and wrong from step to step, how many more set it right.
+
+    (wrong to right - right to wrong) / (both together), in [-1, 1], over seeds, steps and free frames; 0 where nothing
+    changes; over ``case``.
+    """
+    right = _variable(features, "frame_correct", {"case", "seed", "step", "frame"})
+    change = right.sel(frame=right["frame"] > GIVEN_FRAME).astype(int).diff("step")
+    mended, spoilt = ((change == sign).sum(["seed", "step", "frame"]) for sign in (1, -1))
+    return (mended - spoilt) / np.maximum(mended + spoilt, 1)
+
+
 PER_CASE: dict[str, Callable[..., xr.DataArray]] = {
     "gain_of_steps": gain_of_steps,
     "sequentiality": sequentiality,
@@ -104,6 +154,10 @@ PER_CASE: dict[str, Callable[..., xr.DataArray]] = {
     "difficulty_slope": mean_commitment,
     "success": success,
     "order_difference": order_difference,
+    "entropy_fall": entropy_fall,
+    "early_branch_score": early_branch_score,
+    "correction_balance": correction_balance,
+    **experiment_estimands.PER_CASE,
 }
 
 

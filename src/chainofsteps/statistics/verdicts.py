@@ -7,14 +7,16 @@ Rules (``config/claims.yaml`` says them in words, entry by entry):
   is a test of its own), so that all m hold at once: what is shown to be absent is as safe as what is shown to be there.
 - Every verdict word, and the answer of a family, rests on corrected intervals. An effect in either direction, and an
   equivalence, need the adjusted p too.
-- A control stands outside that family; it passes when its whole 95 % interval lies beyond its smallest effect or, where
-  all cases are alike and so have no interval, when an exact sign test says so.
-- A confirmatory row whose positive control did not pass in the same family says at most "inconclusive".
+- A control stands outside that family; it passes when its whole 95 % interval lies beyond its smallest effect (within
+  it, for an equivalence) or, where all cases are alike and so have no interval, when an exact sign test says so.
+- A confirmatory row says at most "inconclusive" unless all of its controls passed: those of the same family where the
+  control has a row for it, else all of the control's rows.
+- An entry that was changed after its cases were drawn says "exploratory" and stands outside the family of tests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +25,9 @@ import xarray as xr
 
 from chainofsteps.refusal import Refused
 from chainofsteps.statistics import inference
-from chainofsteps.statistics.claims import ANSWER, ESTIMANDS, check_entries
+from chainofsteps.statistics.claims import ANSWER, ESTIMANDS, FEATURES, POOLED, SCORES, check_entries
 from chainofsteps.statistics.estimands import PER_CASE
+from chainofsteps.statistics.experiment_estimands import is_solved
 
 ALPHA = 0.05
 DECIMALS = 12
@@ -34,12 +37,19 @@ VERDICT_CODE = {
     "inconclusive": 0,
     "contradicted": -1,
     "not testable here": -2,
+    "exploratory": -3,
 }
 READING_CODE = {"undecided": 0, "steps": 1, "frames": 2, "single pass": 3}
+# A positive control says nothing where its sampling order solves less than this share of the cases.
+ORDER_WORKS = 0.5
 COLUMNS = (
     "id",
     "family",
+    "group",
     "claim",
+    "question",
+    "paper",
+    "status",
     "estimand",
     "experiments",
     "order",
@@ -68,27 +78,51 @@ COLUMNS = (
 METRICS = {"estimate": "estimate", "ci_low": "ci_low", "ci_high": "ci_high", "p_adjusted": "p_adjusted", "n": "n_cases"}
 # What places a family, and the direction in which it must be claimed.
 PLACED_BY = {"gain_of_steps": "greater", "sequentiality": "equivalent"}
-_TEXT_COLUMNS = ("claim", "experiments", "order", "role", "test", "direction", "unit", "verdict", "network_evaluations")
+_TEXT_COLUMNS = (
+    "group",
+    "claim",
+    "question",
+    "paper",
+    "status",
+    "experiments",
+    "order",
+    "role",
+    "test",
+    "direction",
+    "unit",
+    "verdict",
+    "network_evaluations",
+)
 
 
-def judge(claims: Sequence[dict], datasets: Iterable[xr.Dataset], seed: int, draws: int) -> pd.DataFrame:
-    """Judge every claim entry on every family, and place each family among the three answers.
+def judge(
+    claims: Sequence[dict],
+    datasets: Iterable[xr.Dataset],
+    seed: int,
+    draws: int,
+    registered: Collection[str] | None = None,
+) -> pd.DataFrame:
+    """Judge every claim entry on its population, and place each family among the three answers.
 
     Parameters
     ----------
     claims : sequence of dict
         The ``claims`` list of ``config/claims.yaml``.
     datasets : iterable of xr.Dataset
-        Features, one an (experiment, family), all of one model and one purpose.
+        Features and score controls, one an (experiment, family), and experiments, one an (experiment, model); features
+        all of one model, all of one purpose.
     seed, draws : int
         Of every bootstrap and permutation; each row starts from the same seed, so no row depends on the others.
+    registered : collection of str, optional
+        Ids of the entries that are as they were when the cases were drawn; None: all.
 
     Returns
     -------
     pd.DataFrame
-        Columns `COLUMNS`; one row an (entry, family), then one row ``answer`` a family. ``reading`` is the answer
-        of the row's family. ``ci_low`` and ``ci_high`` are at 95 %. ``order`` is the sampling order of the experiments;
-        only rows of joint order place a family, and where several joint experiments disagree it is undecided.
+        Columns `COLUMNS`; one row an (entry, family), or one of family ``all`` for what is pooled or cannot be tested,
+        then one row ``answer`` a family. ``reading`` is the answer of the row's family. ``ci_low`` and ``ci_high`` are
+        at 95 %. ``order`` is the sampling order of the experiments; only rows of joint order place a family, and where
+        several joint experiments disagree it is undecided.
 
     Raises
     ------
@@ -97,15 +131,16 @@ def judge(claims: Sequence[dict], datasets: Iterable[xr.Dataset], seed: int, dra
         fewer than three cases.
     """
     check_entries(claims)
-    features = _index(datasets)
-    families = sorted({family for _, family in features})
-    measures = [_measure(claim, family, features, seed, draws) for claim in claims for family in families]
+    data = _index(datasets)
+    measures = [
+        _measure(claim, family, data, seed, draws, registered) for claim in claims for family in _families(claim, data)
+    ]
     table = pd.DataFrame([measure.row for measure in measures])
     table = table.assign(**_correct(measures, table, seed, draws))
     table["verdict"], table["reason"] = zip(*(_verdict(row) for row in table.to_dict("records")), strict=True)
-    control_of = {claim["id"]: claim.get("control") for claim in claims}
-    table = _apply_controls(table, control_of)
-    answers = pd.DataFrame([_answer(table, family, control_of) for family in families])
+    controls_of = {claim["id"]: claim.get("controls", []) for claim in claims}
+    table = _apply_controls(table, controls_of)
+    answers = pd.DataFrame([_answer(table, family, controls_of) for family in data.families])
     table["reading"] = table["family"].map(dict(zip(answers["family"], answers["reading"], strict=True)))
     rows = table.to_dict("records") + answers.to_dict("records")
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -170,66 +205,165 @@ class _Measure:
     regressor: np.ndarray | None = None
 
 
-def _index(datasets: Iterable[xr.Dataset]) -> dict[tuple[str, str], xr.Dataset]:
+@dataclass(frozen=True)
+class _Data:
+    """Datasets by what they are of.
+
+    Attributes
+    ----------
+    features : dict
+        (experiment, family) -> features; score controls stand here under their kind.
+    whole : dict
+        (experiment, model) -> dataset of an experiment, all of its families.
+    families : list of str
+        Of the features.
+    model, purpose : str
+        Of the features.
+    """
+
+    features: dict[tuple[str, str], xr.Dataset]
+    whole: dict[tuple[str, str], xr.Dataset]
+    families: list[str]
+    model: str
+    purpose: str
+
+
+def _index(datasets: Iterable[xr.Dataset]) -> _Data:
     features: dict[tuple[str, str], xr.Dataset] = {}
+    whole: dict[tuple[str, str], xr.Dataset] = {}
     for dataset in datasets:
-        for key in ("model_id", "purpose", "experiment", "order", "family"):
+        pooled = "family" in dataset.variables
+        for key in ("model_id", "purpose", "experiment", "order", *([] if pooled else ["family"])):
             if key not in dataset.attrs:
                 raise Refused("features", key, "no such attribute", "a root attribute")
-        place = dataset.attrs["experiment"], dataset.attrs["family"]
-        if place in features:
-            raise Refused("features", "experiment, family", f"{place} twice", "one dataset each")
-        features[place] = dataset
+        second = "model_id" if pooled else "family"
+        place, index = (dataset.attrs["experiment"], dataset.attrs[second]), whole if pooled else features
+        if place in index:
+            raise Refused("features", f"experiment, {second}", f"{place} twice", "one dataset each")
+        index[place] = dataset
     if not features:
         raise Refused("features", "datasets", "none", "at least one")
-    for key in ("model_id", "purpose"):
-        found = sorted({dataset.attrs[key] for dataset in features.values()})
-        if len(found) > 1:
-            raise Refused("features", key, ", ".join(found), "one a table")
-    return features
+    found = {
+        "model_id": {dataset.attrs["model_id"] for (name, _), dataset in features.items() if name != SCORES},
+        "purpose": {dataset.attrs["purpose"] for dataset in (*features.values(), *whole.values())},
+    }
+    for key, values in found.items():
+        if len(values) > 1:
+            raise Refused("features", key, ", ".join(sorted(values)), "one a table")
+    families = sorted({family for name, family in features if name != SCORES})
+    return _Data(features, whole, families, *(next(iter(values), "") for values in found.values()))
 
 
-def _measure(claim: dict, family: str, features: dict, seed: int, draws: int) -> _Measure:
-    estimand = ESTIMANDS[claim["estimand"]]
-    smallest = claim["smallest_effect"]
-    attrs = next(iter(features.values())).attrs
+def _families(claim: dict, data: _Data) -> list[str]:
+    """Families that an entry has a row for."""
+    if claim["role"] == "untestable" or claim["population"] == "pooled":
+        return [POOLED]
+    kind = ESTIMANDS[claim["estimand"]].kind
+    if kind == SCORES:
+        return sorted({family for name, family in data.features if name == SCORES}) or [POOLED]
+    if kind == FEATURES:
+        return data.families
+    parts = [data.whole.get(place) for place in _places(claim, data)]
+    families = [dataset["family"].values[~is_solved(dataset)] for dataset in parts if dataset is not None]
+    return sorted(set(np.concatenate(families).tolist())) if families else [POOLED]
+
+
+def _places(claim: dict, data: _Data) -> list[tuple[str, str]]:
+    """(experiment, model) of the datasets of an entry."""
+    return [(name, model) for name in claim["experiments"] for model in claim.get("models", [data.model])]
+
+
+def case_values(claim: dict, family: str, datasets: Sequence[xr.Dataset]) -> xr.DataArray:
+    """Values of an entry, of the cases of a family or of all that are no floor.
+
+    Parameters
+    ----------
+    claim : dict
+    family : str
+        `claims.POOLED` for all.
+    datasets : sequence of Dataset
+        What the entry's estimand takes; families of an experiment's dataset are told apart here.
+
+    Returns
+    -------
+    DataArray
+        Over ``case``, first.
+    """
+    values = PER_CASE[claim["estimand"]](*datasets, **claim.get("settings", {}))
+    if "family" not in datasets[0].variables:
+        return values
+    of_case = datasets[0]["family"].sel(case=values["case"]).values
+    here = ~np.isin(values["case"].values, datasets[0]["case"].values[is_solved(datasets[0])])
+    return values.isel(case=here if family == POOLED else here & (of_case == family))
+
+
+def _measure(
+    claim: dict, family: str, data: _Data, seed: int, draws: int, registered: Collection[str] | None
+) -> _Measure:
+    status = "confirmatory" if data.purpose == "confirmatory" else data.purpose
+    if registered is not None and data.purpose == "confirmatory" and claim["id"] not in registered:
+        status = "exploratory"
     row = {
-        **{key: claim[key] for key in ("id", "estimand", "role", "test", "direction")},
+        **{
+            key: claim.get(key, "")
+            for key in ("id", "group", "question", "paper", "role", "estimand", "test", "direction")
+        },
         "family": family,
-        "claim": claim.get("claim") or "",
-        "experiments": " - ".join(claim["experiments"]),
+        "claim": ", ".join(claim.get("claims", [])),
+        "status": status,
+        "experiments": " - ".join(claim.get("experiments", [])),
         "order": "",
-        "model_id": attrs["model_id"],
-        "purpose": attrs["purpose"],
+        "model_id": " - ".join(claim.get("models", [data.model])),
+        "purpose": data.purpose,
         **dict.fromkeys(("estimate", "ci_low", "ci_high", "p"), np.nan),
         "n_cases": 0,
         "n_seeds": 0,
-        "smallest_effect": smallest["value"],
-        "unit": smallest["unit"],
+        "smallest_effect": np.nan,
+        "unit": "",
         "network_evaluations": "",
         "verdict": "",
         "reason": "",
     }
-    missing = [name for name in claim["experiments"] if (name, family) not in features]
+    if claim["role"] == "untestable":
+        return _Measure(row | {"verdict": "not testable here", "reason": claim["reason"]})
+    row |= {"smallest_effect": claim["smallest_effect"]["value"], "unit": claim["smallest_effect"]["unit"]}
+    estimand = ESTIMANDS[claim["estimand"]]
+    of_features = estimand.kind in (FEATURES, SCORES)
+    if estimand.kind == SCORES:
+        places, index = [(SCORES, family)], data.features
+    elif of_features:
+        places, index = [(name, family) for name in claim["experiments"]], data.features
+    else:
+        places, index = _places(claim, data), data.whole
+    missing = [place[0] for place in places if place not in index]
     if missing:
-        return _Measure(row | {"verdict": "not testable here", "reason": f"no features of {', '.join(missing)}"})
+        return _Measure(row | {"verdict": "not testable here", "reason": f"no {estimand.kind} of {', '.join(missing)}"})
 
-    used = [features[name, family] for name in claim["experiments"]]
-    per_case = PER_CASE[claim["estimand"]](*used)
+    used = [index[place] for place in places]
+    per_case = case_values(claim, family, used)
     # Sums of shares leave dust of 1e-17, which would decide signs; + 0.0 turns -0.0 into 0.
     values = per_case.values.round(DECIMALS) + 0.0
+    row |= {
+        "n_cases": len(values),
+        "n_seeds": used[0].sizes.get("seed", 0),
+        "order": " - ".join(each.attrs["order"] for each in used),
+        "network_evaluations": "; ".join(
+            f"{d.attrs['experiment']} {d.sizes['step']}" for d in used if "step" in d.sizes
+        ),
+    }
+    solves = _solved_share(used[0], family)
+    if claim["role"] == "control" and claim["direction"] == "greater" and solves < ORDER_WORKS:
+        reason = f"the order solves {solves:.2f} of its cases, of which {ORDER_WORKS} are needed"
+        return _Measure(row | {"verdict": "not testable here", "reason": reason})
+    if len(values) < inference.LEAST_CASES <= used[0].sizes["case"]:
+        reason = f"{len(values)} cases in which it can be asked, of which {inference.LEAST_CASES} are needed"
+        return _Measure(row | {"verdict": "not testable here", "reason": reason})
     regressor = None
     if estimand.slope_on:
         if estimand.slope_on not in used[0]:
             raise Refused(f"{family} features", estimand.slope_on, "no such variable", "one number a case")
         regressor = _own_range(used[0][estimand.slope_on].sel(case=per_case["case"]).values)
-    row |= {
-        "n_cases": len(values),
-        "n_seeds": used[0].sizes["seed"],
-        "order": " - ".join(d.attrs["order"] for d in used),
-        "network_evaluations": "; ".join(f"{d.attrs['experiment']} {d.sizes['step']}" for d in used),
-        "estimate": inference.estimate(values, regressor),
-    }
+    row["estimate"] = inference.estimate(values, regressor)
     if inference.is_constant(values):
         return _Measure(row | _judge_constant(claim, values))
     if regressor is not None and inference.is_constant(regressor):
@@ -243,6 +377,17 @@ def _measure(claim: dict, family: str, features: dict, seed: int, draws: int) ->
     return _Measure(row, values, regressor)
 
 
+def _solved_share(dataset: xr.Dataset, family: str) -> float:
+    """Share of streams that are solved where nothing is changed; 1 where a dataset has no streams."""
+    if "correct" not in dataset:
+        return 1.0
+    right = dataset["correct"] == 1
+    if "arm" not in right.dims:
+        return float(right.isel(step=-1).mean())
+    here = (dataset["family"] == family) if family != POOLED else xr.DataArray(~is_solved(dataset), dims="case")
+    return float(right.isel(arm=0).isel(case=here.values).mean())
+
+
 def _own_range(regressor: np.ndarray) -> np.ndarray:
     """Scaled from 0, the least of the cases, to 1, the greatest; all 0 where they are alike."""
     return (regressor - regressor.min()) / (np.ptp(regressor) or 1.0)
@@ -250,9 +395,9 @@ def _own_range(regressor: np.ndarray) -> np.ndarray:
 
 def _judge_constant(claim: dict, values: np.ndarray) -> dict:
     """Without spread there is no interval; a control may still pass by an exact sign test of its n equal cases."""
-    beyond = (values[0] > claim["smallest_effect"]["value"]) == (claim["direction"] == "greater")
-    p = 0.5 ** len(values)
-    if claim["role"] == "control" and beyond and p <= ALPHA:
+    p, value = 0.5 ** len(values), float(values.flat[0])
+    passes = _control_word(claim["direction"], claim["smallest_effect"]["value"], value, value) == "replicated"
+    if claim["role"] == "control" and passes and p <= ALPHA:
         return {"verdict": "replicated", "p": p, "reason": "all cases alike; exact sign test"}
     return {"verdict": "inconclusive", "reason": "constant outcome"}
 
@@ -268,7 +413,8 @@ def _p(claim: dict, values: np.ndarray, regressor: np.ndarray | None, seed: int,
 
 def _correct(measures: list[_Measure], table: pd.DataFrame, seed: int, draws: int) -> dict[str, np.ndarray]:
     corrected = {name: np.full(len(table), np.nan) for name in ("p_adjusted", "ci_low_corrected", "ci_high_corrected")}
-    tested = ((table["role"] == "confirmatory") & (table["verdict"] != "not testable here")).to_numpy().nonzero()[0]
+    tests = (table["role"] == "confirmatory") & (table["status"] != "exploratory")
+    tested = (tests & (table["verdict"] != "not testable here")).to_numpy().nonzero()[0]
     # A row without a p still counts as a test: dropping it after seeing the data would spare the others.
     p_values = table["p"].fillna(1.0).to_numpy()[tested]
     for index, adjusted in zip(tested, inference.holm(p_values), strict=True):
@@ -284,6 +430,8 @@ def _correct(measures: list[_Measure], table: pd.DataFrame, seed: int, draws: in
 
 
 def _verdict(row: dict) -> tuple[str, str]:
+    if row["status"] == "exploratory" and row["role"] != "untestable":
+        return "exploratory", "changed since its cases were drawn"
     if row["verdict"]:
         return row["verdict"], row["reason"]
     if row["role"] == "control":
@@ -296,33 +444,53 @@ def _verdict(row: dict) -> tuple[str, str]:
 
 
 def _control_word(direction: str, smallest: float, low: float, high: float) -> str:
-    beyond, short = (low > smallest, high < smallest) if direction == "greater" else (high < smallest, low > smallest)
+    if direction == "equivalent":
+        beyond, short = -smallest < low and high < smallest, low > smallest or high < -smallest
+    elif direction == "greater":
+        beyond, short = low > smallest, high < smallest
+    else:
+        beyond, short = high < smallest, low > smallest
     return "replicated" if beyond else "contradicted" if short else "inconclusive"
 
 
-def _apply_controls(table: pd.DataFrame, control_of: dict[str, str | None]) -> pd.DataFrame:
-    outcome = {
-        (row["id"], row["family"]): {"replicated": "passed", "not testable here": "not run"}.get(
-            row["verdict"], "failed"
-        )
-        for row in table.to_dict("records")
-        if row["role"] == "control"
-    }
-    table["controls"] = [
-        outcome.get((entry if role == "control" else control_of[entry], family), "not run")
-        for entry, family, role in zip(table["id"], table["family"], table["role"], strict=True)
-    ]
+def _apply_controls(table: pd.DataFrame, controls_of: dict[str, list[str]]) -> pd.DataFrame:
+    words = {"replicated": "passed", "not testable here": "not run", "exploratory": "not run"}
+    outcomes: dict[str, dict[str, str]] = {}
+    for row in table[table["role"] == "control"].to_dict("records"):
+        outcomes.setdefault(row["id"], {})[row["family"]] = words.get(row["verdict"], "failed")
+
+    def outcome(entry: str, family: str, role: str) -> str:
+        if role == "untestable":
+            return ""
+        if role == "control":
+            return outcomes[entry][family]
+        failed, absent = [], []
+        for control in controls_of[entry]:
+            rows = outcomes.get(control, {})
+            # Rows of families that it was not asked of say nothing of the others.
+            fitting = {family: rows[family]} if family in rows else rows
+            failed += [_of_family(control, place, family) for place, word in fitting.items() if word == "failed"]
+            if "passed" not in fitting.values():
+                absent += [control] if "failed" not in fitting.values() else []
+        parts = [f"{word}: {', '.join(names)}" for word, names in (("failed", failed), ("not run", absent)) if names]
+        return "; ".join(parts) or "passed"
+
+    table["controls"] = [outcome(*row) for row in zip(table["id"], table["family"], table["role"], strict=True)]
     blocked = (
         (table["role"] == "confirmatory")
         & (table["controls"] != "passed")
-        & ~table["verdict"].isin(["inconclusive", "not testable here"])
+        & ~table["verdict"].isin(["inconclusive", "not testable here", "exploratory"])
     )
-    table.loc[blocked, "reason"] = "positive control " + table["controls"] + "; else " + table["verdict"]
+    table.loc[blocked, "reason"] = "control " + table["controls"] + "; else " + table["verdict"]
     table.loc[blocked, "verdict"] = "inconclusive"
     return table
 
 
-def _answer(table: pd.DataFrame, family: str, control_of: dict[str, str | None]) -> dict:
+def _of_family(control: str, place: str, family: str) -> str:
+    return control if place == family else f"{control} ({place})"
+
+
+def _answer(table: pd.DataFrame, family: str, controls_of: dict[str, list[str]]) -> dict:
     here = table[table["family"] == family]
     placing = here[
         (here["order"] == "joint")
@@ -335,13 +503,20 @@ def _answer(table: pd.DataFrame, family: str, control_of: dict[str, str | None])
         if set(rows["estimand"]) == set(PLACED_BY)
     }
     row = dict.fromkeys(COLUMNS, np.nan) | dict.fromkeys(_TEXT_COLUMNS, "")
-    row |= {name: here.iloc[0][name] for name in ("model_id", "purpose")}
-    row |= {"id": ANSWER, "family": family, "estimand": ", ".join(PLACED_BY), "n_cases": 0, "n_seeds": 0}
+    row |= {name: here.iloc[0][name] for name in ("model_id", "purpose", "status")}
+    row |= {
+        "group": "steps",
+        "id": ANSWER,
+        "family": family,
+        "estimand": ", ".join(PLACED_BY),
+        "n_cases": 0,
+        "n_seeds": 0,
+    }
     if not pairs:
         reason = f"no joint {' or '.join(PLACED_BY)}"
         return row | {"reading": "undecided", "reason": reason, "controls": "not run"}
     places = {
-        experiment: _place(gain, kappa, _near_one(here, control_of[kappa["id"]]))
+        experiment: _place(gain, kappa, _near_one(here, controls_of[kappa["id"]]))
         for experiment, (gain, kappa) in pairs.items()
     }
     readings = {reading for reading, _ in places.values()}
@@ -361,15 +536,15 @@ def _answer(table: pd.DataFrame, family: str, control_of: dict[str, str | None])
     }
 
 
-def _near_one(here: pd.DataFrame, control: str | None) -> float:
+def _near_one(here: pd.DataFrame, controls: list[str]) -> float:
     """Bound beyond which frames commit in turn: the one that the positive control of sequentiality must clear."""
-    row = here[here["id"] == control].iloc[0]
-    return row["smallest_effect"] if (row["estimand"], row["direction"]) == ("sequentiality", "greater") else np.nan
+    rows = here[here["id"].isin(controls) & (here["estimand"] == "sequentiality") & (here["direction"] == "greater")]
+    return rows["smallest_effect"].iloc[0] if len(rows) else np.nan
 
 
 def _place(gain: pd.Series, kappa: pd.Series, near_one: float) -> tuple[str, str]:
     if kappa["controls"] != "passed":
-        return "undecided", f"positive control {kappa['controls']}"
+        return "undecided", f"control {kappa['controls']}"
     for part in (gain, kappa):
         if not np.isfinite(part["ci_low_corrected"]):
             return "undecided", f"{part['estimand']}: {part['reason']}"

@@ -1,0 +1,273 @@
+"""Estimands of the experiments on small datasets whose values are worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from chainofsteps.readout.cases import case_dataset
+from chainofsteps.readout.score_controls import DISTURBANCES, disturbed, score_controls
+from chainofsteps.refusal import Refused
+from chainofsteps.statistics import estimands
+from chainofsteps.statistics import experiment_estimands as of_experiments
+from chainofsteps.statistics.claims import ESTIMANDS, POOLED
+from chainofsteps.statistics.verdicts import case_values
+
+FRAMES = 5  # the given one and four free ones
+STEPS = 4
+
+
+def dataset(arms, families=("maze", "maze", "maze_loop"), **variables):
+    """A dataset over (case, seed, arm) with one seed."""
+    cases = [f"case-{number}" for number in range(len(families))]
+    return xr.Dataset(
+        variables,
+        coords={
+            "case": cases,
+            "family": ("case", np.array(families, object)),
+            "seed": [0],
+            "arm": [f"arm {number}" for number in range(arms)],
+        },
+        attrs={"model_id": "mini", "experiment": "tried"},
+    )
+
+
+def by_arm(rows):
+    """(case, seed, arm) of rows (case, arm)."""
+    return ("case", "seed", "arm"), np.array(rows, float)[:, None]
+
+
+def erasures(places, families=("maze", "maze", "maze_loop"), scope="cell", **variables):
+    """A clean arm, then one for each (steps, frames) erased."""
+    masks = np.zeros((1 + len(places), STEPS, FRAMES), int)
+    for arm, (steps, frames) in enumerate(places, start=1):
+        masks[arm][np.ix_(steps, frames)] = 1
+    scopes = ["clean", *(scope if isinstance(scope, list) else [scope] * len(places))]
+    return dataset(
+        1 + len(places), families, erased=(("arm", "step", "latent_frame"), masks), **variables
+    ).assign_coords(
+        kind=("arm", np.array(["clean", *["erase"] * len(places)], object)),
+        scope=("arm", np.array(scopes, object)),
+    )
+
+
+FREE = [1, 2, 3, 4]
+BY_STEP = [([step], FREE) for step in range(STEPS)]
+
+
+def test_all_estimands_of_experiments_are_known_to_the_claims():
+    assert set(of_experiments.PER_CASE) < set(ESTIMANDS) == set(estimands.PER_CASE)
+
+
+def test_damage_is_counted_above_the_floor_arm_by_arm():
+    correct = by_arm([[1, 0, 0, 0.5, 1], [1, 1, 1, 1, 1], [1, 0.5, 1, 1, 1]])
+    families = ("maze", "maze", "pattern_grey, solved")
+    given = erasures(BY_STEP, families, "step", correct=correct)
+    # Lost: 1, 1, .5, 0 and 0; the floor is .5 at step 0.
+    assert of_experiments.step_damage(given, "erase").values == pytest.approx([0.5, -0.125, 0])
+    none = given.isel(case=[0, 1])
+    assert of_experiments.step_damage(none, "erase").values == pytest.approx([0.625, 0])
+    peak = of_experiments.sensitivity_peak(none, "erase")  # steps 1 and 2 against 0 and 3
+    assert peak.values == pytest.approx([(1 + 0.5) / 2 - (1 + 0) / 2, 0])
+
+
+def test_step_less_frame():
+    places = [([0], FREE), ([1], FREE), ([0, 1, 2, 3], [2])]
+    lost = by_arm([[0, 0.4, 0.2, 0.1], [0, 0, 0, 0.5], [0, 1, 1, 0]])
+    given = erasures(places, scope=["step", "step", "frame"], others_lost=lost)
+    assert of_experiments.step_minus_frame(given, "erase").values == pytest.approx([0.2, -0.5, 1])
+    with pytest.raises(Refused, match="no step of kind replace"):
+        of_experiments.step_minus_frame(given, "replace")
+
+
+def test_a_grid_has_all_its_cells_in_order():
+    places = [([step], [frame]) for frame in (1, 3) for step in (0, 2)]  # frames outside, steps inside
+    lost = by_arm([[0, 1, 2, 3, 4]] * 3)
+    grid = of_experiments.damage_grid(erasures(places, others_lost=lost), "erase")
+    assert grid.dims == ("case", "step", "frame") and grid["step"].values.tolist() == [0, 2]
+    assert grid.isel(case=0).values.tolist() == [[1, 3], [2, 4]]
+    with pytest.raises(Refused, match="3 cells; accepted: all 2 x 2"):
+        of_experiments.damage_grid(erasures(places[:3], others_lost=by_arm([[0, 1, 2, 3]] * 3)), "erase")
+
+
+@pytest.mark.parametrize(("before", "after", "value"), [(0, 1, 1), (1, 0, -1), (1, 1, 0), (1, 3, 0.5)])
+def test_direction_of_damage(before, after, value):
+    change = np.zeros((3, 1, 2, FRAMES))
+    change[:2, 0, 1] = [9, before, 7, after, 5]  # frame 2 erased: 1 and 3 lie at equal distance
+    given = erasures([([1], [2])], frame_change=(("case", "seed", "arm", "latent_frame"), change))
+    values = of_experiments.direction_of_damage(given, "erase")
+    assert values["case"].values.tolist() == ["case-0", "case-1"]  # nothing changed in the third
+    assert values.values == pytest.approx([value, value])
+
+
+def test_early_persistence_asks_the_first_half_at_the_last_step():
+    unlike = np.zeros((3, 1, 1 + STEPS, STEPS))
+    unlike[:, 0, 1:, -1] = [0.2, 0.4, 0.9, 0.9]
+    given = erasures(BY_STEP, scope="step", dissimilarity_debiased=(("case", "seed", "arm", "step"), unlike))
+    assert of_experiments.early_persistence(given, "erase").values == pytest.approx([0.3] * 3)
+
+
+def planted(follows):
+    """A clean arm, a plan planted in frame 2, its base rate; the plan differs everywhere but in frame 1 of case 2."""
+    shape = (3, 1, 3, FRAMES)
+    differs = np.ones(shape, int)
+    differs[2, :, :, 1] = 0
+    side = np.array([[0] * FRAMES, *[[-1, -1, 0, 1, 1]] * 2])
+    return dataset(
+        3,
+        follows=(("case", "seed", "arm", "frame"), np.broadcast_to(follows, shape).copy()),
+        differs=(("case", "seed", "arm", "frame"), differs),
+        side=(("arm", "frame"), side),
+    ).assign_coords(written=("arm", np.array(["clean", "plan", "resample"], object)), frame=np.arange(FRAMES))
+
+
+def test_plant_lead_is_later_less_earlier_above_the_base_rate():
+    follows = np.zeros((3, 1, 3, FRAMES), int)
+    follows[0, 0, 1] = [1, 0, 1, 1, 1]  # both later frames, not the earlier one
+    follows[1, 0, 1] = [1, 1, 1, 1, 1]  # all
+    follows[0, 0, 2] = [1, 0, 0, 1, 0]  # one later frame without any plant
+    values = of_experiments.plant_lead(planted(follows))
+    assert values["case"].values.tolist() == ["case-0", "case-1"]  # nothing to ask of the third
+    assert values.values == pytest.approx([0.5, 0])
+
+
+def test_middle_swap():
+    layers = [-1, 0, 0, 4, 4, 4, 4]
+    donors = ["clean", *["other_answer", "same_answer"] * 3]
+    first, last = [-1, *[0] * 6], [-1, 0, 0, 0, 0, 3, 3]
+    flips = by_arm([[0, 0, 0, 1, 0, 0, 1], [0, 1, 0, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1, 1]])
+    given = dataset(7, flips=flips).assign_coords(
+        swapped_layer=("arm", layers),
+        donor=("arm", np.array(donors, object)),
+        first_step=("arm", first),
+        last_step=("arm", last),
+    )
+    assert of_experiments.middle_swap(given, [4]).values == pytest.approx([1, -1, 0])  # swaps of all steps do not count
+    with pytest.raises(Refused, match=r"layers \[5\]"):
+        of_experiments.middle_swap(given, [5])
+
+
+def test_object_rise():
+    ratio = np.array([[[1, 1, 2, 4]], [[1, 1, 1, 1]], [[0, 0, 0, 0]]], float)[:, None]
+    given = dataset(1, object_ratio=(("case", "seed", "observed_step", "layer"), ratio)).assign_coords(
+        depth=("layer", [0, 1 / 3, 2 / 3, 1])
+    )
+    values = of_experiments.object_rise(given)
+    assert values.values == pytest.approx([2, 0]) and values["case"].values.tolist() == ["case-0", "case-1"]
+
+
+@pytest.mark.parametrize(
+    ("against", "gains"), [("clean", [1, 0, 0]), ("one_stream", [0, 1, 0]), ("vote", [1, 1, 0]), ("noise", [0, 0, 1])]
+)
+def test_ensemble_gain(against, gains):
+    names = ["clean", "average of layers 2-3", "average of noise", "one stream, 10 steps", "vote of 3, 8 steps"]
+    names.append("vote of 3, 4 steps")
+    right = by_arm([[0, 1, 1, 1, 0, 1], [1, 1, 1, 0, 0, 1], [1, 1, 0, 1, 1, 1]])
+    given = dataset(6, correct=right).assign_coords(arm=names)
+    assert of_experiments.ensemble_gain(given, [2, 3], against).values.tolist() == gains
+    with pytest.raises(Refused, match="layers 4-5"):
+        of_experiments.ensemble_gain(given, [4, 5], against)
+
+
+def ordered():
+    arms = [("joint", 8, 9), ("joint", 2, 9), ("joint", 1, 9), ("joint", 8, 5), ("frame_by_frame", 1, 9)]
+    given = dataset(
+        5,
+        correct=by_arm([[1, 0, 0, 0, 1], [1, 1, 0, 0, 1], [1, 1, 1, 0, 0]]),
+        clean_begins=by_arm([[1] * 5] * 3),
+        beginning_correct=by_arm([[1, 0, 0, 0, 1], [1, 1, 0, 1, 1], [1, 1, 1, 1, 0]]),
+    )
+    order, steps, frames = zip(*arms, strict=True)
+    return given.assign_coords(
+        sampling_order=("arm", np.array(order, object)), steps=("arm", list(steps)), frames_made=("arm", list(frames))
+    )
+
+
+def test_fewer_steps_and_fewer_frames():
+    given = ordered()
+    assert of_experiments.steps_loss(given, 2).values.tolist() == [1, 0, 0]
+    assert of_experiments.frames_loss(given, 5).values.tolist() == [1, 0, 0]
+    assert of_experiments.steps_minus_frames(given, 1, 5).values.tolist() == [0, 1, 0]
+    with pytest.raises(Refused, match="steps: given 3; accepted: 1, 2, 8"):
+        of_experiments.steps_loss(given, 3)
+    with pytest.raises(Refused, match="frames_made: given 7; accepted: 5, 9"):
+        of_experiments.frames_loss(given, 7)
+
+
+def test_depth_is_paired_by_case():
+    given = ordered()
+    other = given.isel(case=[2, 0, 1]).copy(deep=True)
+    other["correct"][:, 0, 0] = 0
+    assert of_experiments.depth_difference(given, other).values.tolist() == [1, 1, 1]
+    with pytest.raises(Refused, match="case: given other cases"):
+        of_experiments.depth_difference(given, other.isel(case=[0, 1]))
+
+
+def test_values_of_a_family_and_of_all_leave_the_floor_out():
+    families = ("maze", "maze_loop", "pattern_grey, solved")
+    given = erasures(BY_STEP, families, "step", correct=by_arm([[1, 0, 0, 0, 0], [1] * 5, [1, 0, 1, 1, 1]]))
+    claim = {"estimand": "step_damage", "settings": {"kind": "erase"}}
+    assert case_values(claim, "maze", [given]).values == pytest.approx([0.75])
+    assert case_values(claim, POOLED, [given]).values == pytest.approx([0.75, -0.25])
+
+
+# Features
+
+
+def read(**variables):
+    return xr.Dataset(
+        variables,
+        coords={"case": ["a", "b"], "seed": [0], "step": [0, 1, 2], "frame": [0, 1, 2]},
+        attrs={"model_id": "mini", "experiment": "joint", "family": "maze"},
+    )
+
+
+def test_entropy_falls_from_the_first_estimate_to_the_last():
+    entropy = np.zeros((2, 1, 3, 3))
+    entropy[0, 0, 0] = [9, 1, 3]
+    entropy[0, 0, 2] = [9, 0, 1]
+    values = estimands.entropy_fall(read(entropy=(("case", "seed", "step", "frame"), entropy)))
+    assert values.values == pytest.approx([1.5, 0])
+
+
+def test_changes_to_right_and_to_wrong_are_held_against_each_other():
+    right = np.zeros((2, 1, 3, 3), int)
+    right[0, 0] = [[1, 0, 0], [1, 1, 1], [1, 1, 0]]  # two to right, one to wrong
+    values = estimands.correction_balance(read(frame_correct=(("case", "seed", "step", "frame"), right)))
+    assert values.values == pytest.approx([1 / 3, 0])
+
+
+@pytest.mark.parametrize(("mass", "score"), [(0.5, 0), (1, 1 + np.log2(0.99)), (0.75, 1 + np.log2(0.75))])
+def test_early_masses_foretell_the_branch_taken(mass, score):
+    occupancy = np.zeros((2, 1, 3, 3, 8, 8))
+    occupancy[0, 0, 0, 1:, 0, 3] = mass
+    occupancy[0, 0, 0, 1:, 0, 5] = max(1 - mass, 1e-6)
+    plan = np.full((2, 1, 3, 3), 3)
+    plan[..., 2] = 20  # neither of the two
+    given = read(
+        occupancy=(("case", "seed", "step", "frame", "row", "col"), occupancy),
+        plan=(("case", "seed", "step", "frame"), plan),
+    )
+    values = estimands.early_branch_score(given)
+    assert values["case"].values.tolist() == ["a"] and values.values == pytest.approx([score], abs=1e-4)
+
+
+# Score controls
+
+
+def test_score_and_reader_hold_on_every_case():
+    given = score_controls(case_dataset("maze", "pilot", 0, 4))
+    assert (of_experiments.score_control(given) == 1).all()
+    broken = given.copy(deep=True)
+    broken["score"].loc[{"case": given["case"][0], "plan_kind": "reversed"}] = 1
+    broken["read_right"].loc[{"case": given["case"][1], "disturbance": "noisy"}] = 0
+    broken["score"].loc[{"case": given["case"][2], "plan_kind": "ground_truth"}] = 0.5
+    assert of_experiments.score_control(broken).values.tolist() == [0, 0, 0, 1]
+
+
+def test_pictures_are_disturbed_alike_each_time():
+    video = case_dataset("maze", "pilot", 0, 3)["ground_truth"].values[0]
+    for how in DISTURBANCES:
+        assert np.array_equal(disturbed(video, how, 1), disturbed(video, how, 1))
+        assert (how == "sharp") == np.array_equal(disturbed(video, how, 1), video)

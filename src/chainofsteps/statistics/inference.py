@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.stats import bootstrap, permutation_test
+from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
@@ -18,14 +19,39 @@ _BATCH = 1000  # resamples held in memory at a time
 
 
 def estimate(values: np.ndarray, regressor: np.ndarray | None = None) -> float:
-    """Mean of the values (case,), or their least-squares slope on a regressor (case,)."""
-    return float(_statistic(regressor)(*_sample(values, regressor), axis=-1))
+    """Mean of the values (case,), or their least-squares slope on a regressor (case,).
+
+    Of grids (case, step, frame): the step's share of the variance of the mean grid, less the frame's.
+    """
+    sample = _sample(values, regressor)
+    return float(_statistic(values, regressor)(*sample, axis=-1))
+
+
+def grid_shares(grids: np.ndarray) -> np.ndarray:
+    """Shares of the variance of a (step, frame) grid that its two effects and their interaction explain.
+
+    Sums of squares of the balanced two-way layout without replication.
+
+    Parameters
+    ----------
+    grids : ndarray, (..., step, frame)
+
+    Returns
+    -------
+    ndarray, (..., 3)
+        Step, frame, interaction; they sum to 1, or are 0 where the grid does not vary.
+    """
+    centred = grids - grids.mean((-2, -1), keepdims=True)
+    step, frame = centred.mean(-1, keepdims=True), centred.mean(-2, keepdims=True)
+    parts = [np.broadcast_to(part**2, grids.shape).sum((-2, -1)) for part in (step, frame, centred - step - frame)]
+    squares, total = np.stack(parts, axis=-1), (centred**2).sum((-2, -1))[..., None]
+    return np.divide(squares, total, out=np.zeros_like(squares), where=total > 1e-12)
 
 
 def is_constant(values: np.ndarray) -> bool:
     """Whether all cases are alike (to rounding), so that no interval and no test exist."""
     values = np.asarray(values, float)
-    return bool(np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())))
+    return bool((np.ptp(values, axis=0) <= 1e-12 * max(1.0, float(np.abs(values).max()))).all())
 
 
 def bca_interval(
@@ -35,8 +61,8 @@ def bca_interval(
 
     Parameters
     ----------
-    values : array (case,)
-        One value a case.
+    values : array (case,), or (case, step, frame)
+        One value a case, or one grid.
     draws, seed : int
         Number of resamples, and the seed that fixes them.
     level : float
@@ -57,14 +83,14 @@ def bca_interval(
     sample = _sample(values, regressor)
     if not 0 < level < 1:
         raise Refused("bca_interval", "level", level, "a number between 0 and 1")
-    if any(is_constant(part) for part in sample):
+    if is_constant(values) or any(is_constant(part) for part in sample):
         return np.nan, np.nan
-    resampled = _resample(sample, regressor, draws, seed)
+    resampled = _resample(sample, values, regressor, draws, seed)
     if is_constant(resampled.bootstrap_distribution):
         return np.nan, np.nan
     interval = bootstrap(
         sample,
-        _statistic(regressor),
+        _statistic(values, regressor),
         n_resamples=0,
         bootstrap_result=resampled,
         confidence_level=level,
@@ -83,9 +109,9 @@ def bootstrap_p(
     NaN and refusals as in `bca_interval`, whose resamples it shares for the same draws and seed.
     """
     sample = _sample(values, regressor)
-    if any(is_constant(part) for part in sample):
+    if is_constant(values) or any(is_constant(part) for part in sample):
         return np.nan
-    resampled = _resample(sample, regressor, draws, seed).bootstrap_distribution
+    resampled = _resample(sample, values, regressor, draws, seed).bootstrap_distribution
     if is_constant(resampled):
         return np.nan
     tail = min(np.count_nonzero(resampled <= null), np.count_nonzero(resampled >= null))
@@ -110,6 +136,40 @@ def sign_flip(values: np.ndarray, draws: int = 10_000, seed: int = 0) -> float:
         rng=np.random.default_rng(seed),
     )
     return float(test.pvalue)
+
+
+def permutation_p(values: np.ndarray, regressor: np.ndarray, draws: int = 10_000, seed: int = 0) -> float:
+    """Two-sided p of a slope of zero, by permuting the regressor over cases: exact where it says nothing of the values.
+
+    All permutations where they are fewer than ``draws``. NaN where all values or all regressors are alike; refusals as
+    in `bca_interval`.
+    """
+    sample = _sample(values, regressor)
+    if any(is_constant(part) for part in sample):
+        return np.nan
+    test = permutation_test(
+        (sample[1],),
+        lambda permuted, axis=-1: _slope(sample[0], permuted, axis),
+        permutation_type="pairings",
+        vectorized=True,
+        n_resamples=draws,
+        batch=_BATCH,
+        rng=np.random.default_rng(seed),
+    )
+    return float(test.pvalue)
+
+
+def mcnemar_p(values: np.ndarray) -> float:
+    """Exact two-sided p that as many cases change for the better as for the worse (McNemar 1947).
+
+    A case counts by the sign of its value; cases without a change are left out. NaN where no case changes; refusals as
+    in `bca_interval`.
+    """
+    (values,) = _sample(values, None)
+    better, worse = int((values > 0).sum()), int((values < 0).sum())
+    if not better + worse:
+        return np.nan
+    return float(mcnemar([[0, better], [worse, 0]], exact=True).pvalue)
 
 
 def tost(values: np.ndarray, smallest_effect: float) -> float:
@@ -140,19 +200,32 @@ def holm(p_values: np.ndarray) -> np.ndarray:
 
 
 def _sample(values: np.ndarray, regressor: np.ndarray | None) -> tuple[np.ndarray, ...]:
+    """What is resampled: values, with their regressor; of grids, the numbers of the cases."""
     sample = tuple(np.asarray(part, float) for part in (values, regressor) if part is not None)
     for name, part in zip(("values", "regressor"), sample, strict=False):
-        if part.ndim != 1 or len(part) != len(sample[0]):
-            raise Refused("statistics", name, f"shape {part.shape}", "one number a case")
+        if part.ndim not in ((1, 3) if len(sample) == 1 else (1,)) or len(part) != len(sample[0]):
+            raise Refused("statistics", name, f"shape {part.shape}", "one number (or grid) a case")
         if len(part) < LEAST_CASES:
             raise Refused("statistics", name, f"{len(part)} cases", f"at least {LEAST_CASES} cases")
         if not np.isfinite(part).all():
             raise Refused("statistics", name, "NaN or infinity", "finite numbers only")
-    return sample
+    return sample if sample[0].ndim == 1 else (np.arange(len(sample[0])),)
 
 
-def _statistic(regressor: np.ndarray | None):
-    return np.mean if regressor is None else _slope
+def _statistic(values: np.ndarray, regressor: np.ndarray | None):
+    if regressor is not None:
+        return _slope
+    grids = np.asarray(values, float)
+    if grids.ndim == 1:
+        return np.mean
+
+    def share_difference(cases: np.ndarray, axis: int = -1) -> np.ndarray:
+        # Mean over the cases drawn, as how often each was: (..., case) numbers to (..., step, frame).
+        counts = (cases[..., None] == np.arange(len(grids))).sum(-2) / cases.shape[-1]
+        shares = grid_shares(np.tensordot(counts, grids, axes=1))
+        return shares[..., 0] - shares[..., 1]
+
+    return share_difference
 
 
 def _slope(values: np.ndarray, regressor: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -164,11 +237,11 @@ def _slope(values: np.ndarray, regressor: np.ndarray, axis: int = -1) -> np.ndar
     )
 
 
-def _resample(sample: tuple[np.ndarray, ...], regressor: np.ndarray | None, draws: int, seed: int):
+def _resample(sample: tuple[np.ndarray, ...], values: np.ndarray, regressor: np.ndarray | None, draws: int, seed: int):
     # The percentile method only draws; bca_interval takes its resamples, so that a degenerate draw is seen first.
     return bootstrap(
         sample,
-        _statistic(regressor),
+        _statistic(values, regressor),
         n_resamples=draws,
         batch=_BATCH,
         paired=regressor is not None,

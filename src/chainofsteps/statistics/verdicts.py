@@ -407,6 +407,10 @@ def _p(claim: dict, values: np.ndarray, regressor: np.ndarray | None, seed: int,
         return inference.tost(values, claim["smallest_effect"]["value"])
     if claim["test"] == "sign_flip":
         return inference.sign_flip(values, draws, seed)
+    if claim["test"] == "mcnemar":
+        return inference.mcnemar_p(values)
+    if claim["test"] == "permutation":
+        return inference.permutation_p(values, regressor, draws, seed)
     null = claim["smallest_effect"]["value"] if claim["role"] == "control" else 0.0
     return inference.bootstrap_p(values, draws, seed, regressor, null)
 

@@ -18,6 +18,7 @@ from chainofsteps.statistics.claims import FEATURES, check_entries, check_experi
 
 SCHEMAS = Path("workflow/schemas")
 EXPERIMENTS = "interventions.experiments"
+BLOCK_REACH = 10  # indices that a case may take
 OVERRIDES = ("models", "families", "count", "seeds")
 
 
@@ -309,6 +310,24 @@ def check_controls(config: dict, where: object) -> dict[str, dict]:
             raise Refused(where, f"controls.experiments.{name}", "a name twice", "a name that no experiment has")
     common = {"weights": "trained", "cases": "drawn", **{key: controls[key] for key in ("count", "seeds", "seed")}}
     return {name: common | given for name, given in controls["experiments"].items()}
+
+
+def check_stability(config: dict, models: Collection[str], where: object) -> None:
+    """Hold the blocks of cases that verdicts are repeated on against the models and the run's own cases.
+
+    Raises
+    ------
+    Refused
+        An unknown model; blocks that may hold a case of the run.
+    """
+    repeated, cases = config["stability"], config["cases"]
+    for model in repeated["models"]:
+        check_choice(where, "stability.models", model, models)
+    for own in (cases["first"], config["interventions"]["first"]):
+        # A world that skips pictures it had reaches further than its count.
+        reach = BLOCK_REACH * max(cases["count"], repeated["count"] * repeated["blocks"])
+        if abs(repeated["first"] - own) < reach:
+            raise Refused(where, "stability.first", repeated["first"], f"at least {reach} away from {own}")
 
 
 def kinds_of(config: dict, interventions: dict[str, dict]) -> dict[str, str]:

@@ -198,7 +198,7 @@ def test_defaults_of_the_schema_are_those_of_the_file(default):
         (
             "colour",
             "results, model, cases, seeds, experiments, controls, batch, interventions, statistics, failures, success, "
-            "calibration",
+            "stability, calibration",
         ),
         ("cases.size", "families, purpose, first, count"),
         ("experiments.joint.shift", "order, steps"),

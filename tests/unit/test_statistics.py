@@ -423,7 +423,7 @@ def test_false_positives_under_the_null(test):
 
 def test_steps_are_recognised_and_the_control_passes():
     table = judged(features(), features("frame_by_frame"))
-    assert tuple(table.columns) == verdicts.COLUMNS
+    assert tuple(table.columns) == tuple(verdicts.COLUMNS)
     assert row(table, "E0_gain")["verdict"] == "replicated"
     kappa, control = row(table, "E1_joint"), row(table, "E1_control")
     assert kappa["estimate"] == pytest.approx(0, abs=0.05)

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from chainofsteps import worlds
 from chainofsteps.doors import (
+    BLOCK_REACH,
     check_claims,
     check_config,
     check_controls,
     check_interventions,
     check_models,
     check_space,
+    check_stability,
     check_success,
     check_weights,
     kinds_of,
@@ -39,6 +41,7 @@ try:
     INTERVENING = check_interventions(config, MODELS, CONFIG_FILES)
     CONTROLS = check_controls(config, CONFIG_FILES)
     CLAIMS = check_claims("config/claims.yaml", kinds_of(config, INTERVENING), MODELS)["claims"]
+    check_stability(config, MODELS, CONFIG_FILES)
     check_space(config, MODELS[config["model"]])
 except Refused as refusal:
     sys.exit(f"refused: {refusal}")
@@ -192,6 +195,12 @@ def get_cases(wildcards):
     """Cases that an experiment samples: as drawn, or solved in the first frame."""
     solved = SAMPLED[wildcards.experiment]["cases"] == "solved"
     return expand(rules.draw_cases.output, world=f"{SOLVED if solved else ''}{wildcards.family}")
+
+
+def get_repeated(wildcards):
+    """A sampling condition of a block: other seeds than those of any other block and of the run."""
+    seeds = [(int(wildcards.block) + 1) * REPEATED["seeds_apart"] + seed for seed in config["seeds"]]
+    return {**SAMPLED[wildcards.experiment], "count": REPEATED["count"], "seeds": seeds}
 
 
 def get_registration(block):

@@ -3,7 +3,7 @@ Judges the claims of config/claims.yaml on features, experiments and controls.
 
 REQUIRED INPUTS: {results}/features/{model}/{experiment}/{family}.nc, {results}/interventions/{model}/{intervention}.nc,
 {results}/score_controls/{family}.nc, {results}/statistics/registered_{block}_{first}.json, config/claims.yaml
-OUTPUTS: {results}/statistics/verdicts.csv, {results}/statistics/metrics.json
+OUTPUTS: {results}/statistics/{verdicts.csv,metrics.json,dictionary.csv}
 """
 
 
@@ -19,6 +19,7 @@ rule judge_claims:
     output:
         verdicts=report(RESULTS / "statistics" / "verdicts.csv", caption="../report/verdicts.rst", category="Verdicts"),
         metrics=RESULTS / "statistics" / "metrics.json",
+        dictionary=RESULTS / "statistics" / "dictionary.csv",
     log:
         LOGS / "statistics" / "verdicts.log",
     conda:

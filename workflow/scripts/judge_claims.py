@@ -1,4 +1,4 @@
-"""Judge the claims: verdicts.csv, one row a claim and family, and metrics.json with their numbers."""
+"""Judge the claims: verdicts.csv, one row a claim and family, metrics.json with their numbers, and what is in them."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from chainofsteps import datasets
 from chainofsteps.configuration import load_yaml
 from chainofsteps.refusal import at_the_door
+from chainofsteps.statistics.dictionary import dictionary
 from chainofsteps.statistics.registration import BLOCKS, NONE, registered_ids
 from chainofsteps.statistics.verdicts import judge, metrics
 
@@ -31,4 +32,5 @@ with at_the_door(snakemake.log[0]):
         registered=registered,
     )
     table.to_csv(snakemake.output.verdicts, index=False, float_format="%.6g")
+    dictionary().to_csv(snakemake.output.dictionary, index=False)
     Path(snakemake.output.metrics).write_text(json.dumps(metrics(table), indent=1, sort_keys=True) + "\n")

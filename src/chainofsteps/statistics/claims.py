@@ -161,6 +161,18 @@ def restricted(entries: Sequence[dict], ids: Collection[str]) -> list[dict]:
     ]
 
 
+def asked_of(entries: Sequence[dict], experiments: Collection[str]) -> list[dict]:
+    """Entries that features of these experiments suffice for, controls among them."""
+    ids = [
+        entry["id"]
+        for entry in entries
+        if entry["role"] != "untestable"
+        and ESTIMANDS[entry["estimand"]].kind == FEATURES
+        and set(entry["experiments"]) <= set(experiments)
+    ]
+    return restricted(entries, ids)
+
+
 def hash_entry(entry: dict, settings: object) -> str:
     """What is registered of an entry: a SHA-256 of all that it says and of the settings that it is measured by."""
     return hashlib.sha256(json.dumps([entry, settings], sort_keys=True).encode()).hexdigest()

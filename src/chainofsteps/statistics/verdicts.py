@@ -42,39 +42,40 @@ VERDICT_CODE = {
 READING_CODE = {"undecided": 0, "steps": 1, "frames": 2, "single pass": 3}
 # A positive control says nothing where its sampling order solves less than this share of the cases.
 ORDER_WORKS = 0.5
-COLUMNS = (
-    "id",
-    "family",
-    "group",
-    "claim",
-    "question",
-    "paper",
-    "status",
-    "estimand",
-    "experiments",
-    "order",
-    "role",
-    "test",
-    "direction",
-    "model_id",
-    "purpose",
-    "estimate",
-    "ci_low",
-    "ci_high",
-    "ci_low_corrected",
-    "ci_high_corrected",
-    "p",
-    "p_adjusted",
-    "n_cases",
-    "n_seeds",
-    "smallest_effect",
-    "unit",
-    "verdict",
-    "reading",
-    "controls",
-    "reason",
-    "network_evaluations",
-)
+# Unit and meaning of each column of the table.
+COLUMNS = {
+    "id": ("", "entry of config/claims.yaml; answer: the row that places a family"),
+    "family": ("", "family of the cases; all: of every family of the experiment, or not asked by family"),
+    "group": ("", "chapter of the report"),
+    "claim": ("", "claims of the paper that the entry bears on"),
+    "question": ("", "what is asked"),
+    "paper": ("", "what the paper shows of it"),
+    "status": ("", "confirmatory, pilot, or exploratory: changed since its cases were drawn"),
+    "estimand": ("", "what is computed, a name of chainofsteps.statistics.claims"),
+    "experiments": ("", "experiments whose datasets are used; a difference is the first minus the second"),
+    "order": ("", "sampling order of the experiments"),
+    "role": ("", "confirmatory, control, or untestable"),
+    "test": ("", "test that p is of"),
+    "direction": ("", "what is claimed of the estimate"),
+    "model_id": ("", "models, entries of config/models.yaml"),
+    "purpose": ("", "block of seeds that the cases were drawn from"),
+    "estimate": ("unit", "value over the cases: their mean, a slope, or a difference of shares of variance"),
+    "ci_low": ("unit", "lower end of the 95 % interval"),
+    "ci_high": ("unit", "upper end of the 95 % interval"),
+    "ci_low_corrected": ("unit", "lower end of the interval that holds for all tests of the table at once"),
+    "ci_high_corrected": ("unit", "upper end of the interval that holds for all tests of the table at once"),
+    "p": ("1", "p-value of the test, alone"),
+    "p_adjusted": ("1", "p-value by Holm over the confirmatory rows that could be tested"),
+    "n_cases": ("1", "cases that have a value"),
+    "n_seeds": ("1", "generation seeds, averaged inside the case"),
+    "smallest_effect": ("unit", "smallest effect of interest; of a control, the bound to clear"),
+    "unit": ("", "unit of the estimate"),
+    "verdict": ("", "verdict; of a control, replicated: passed"),
+    "reading": ("", "which of the three answers the family's row says: steps, frames, single pass, undecided"),
+    "controls": ("", "passed, or which controls failed or were not run"),
+    "reason": ("", "why there is no other verdict"),
+    "network_evaluations": ("1", "network evaluations of a stream, by experiment"),
+}
 METRICS = {"estimate": "estimate", "ci_low": "ci_low", "ci_high": "ci_high", "p_adjusted": "p_adjusted", "n": "n_cases"}
 # What places a family, and the direction in which it must be claimed.
 PLACED_BY = {"gain_of_steps": "greater", "sequentiality": "equivalent"}
@@ -119,7 +120,7 @@ def judge(
     Returns
     -------
     pd.DataFrame
-        Columns `COLUMNS`; one row an (entry, family), or one of family ``all`` for what is pooled or cannot be tested,
+        Of the `COLUMNS`; one row an (entry, family), or one of family ``all`` for what is pooled or cannot be tested,
         then one row ``answer`` a family. ``reading`` is the answer of the row's family. ``ci_low`` and ``ci_high`` are
         at 95 %. ``order`` is the sampling order of the experiments; only rows of joint order place a family, and where
         several joint experiments disagree it is undecided.

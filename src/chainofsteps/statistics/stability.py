@@ -1,0 +1,39 @@
+"""How often each verdict comes out when cases, seeds or weights are others."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from chainofsteps.statistics.claims import ANSWER
+
+
+def tally(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Counts of verdicts over blocks and models.
+
+    Parameters
+    ----------
+    verdicts : DataFrame
+        Tables of :func:`chainofsteps.statistics.verdicts.judge` behind one another, with ``block``.
+
+    Returns
+    -------
+    DataFrame
+        ``id``, ``family``; ``verdict`` (of rows that place a family, the answer); ``count`` of ``runs``; ``lowest`` and
+        ``highest`` estimate of these runs.
+    """
+    words = verdicts["verdict"].mask(verdicts["id"] == ANSWER, verdicts["reading"])
+    grouped = verdicts.assign(verdict=words).groupby(["id", "family"], sort=False)
+    rows = [
+        {
+            "id": entry,
+            "family": family,
+            "verdict": word,
+            "count": len(part),
+            "runs": len(group),
+            "lowest": part["estimate"].min(),
+            "highest": part["estimate"].max(),
+        }
+        for (entry, family), group in grouped
+        for word, part in sorted(group.groupby("verdict"), key=lambda named: -len(named[1]))
+    ]
+    return pd.DataFrame(rows)

@@ -1,0 +1,68 @@
+"""Counting verdicts over blocks, and their figure."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from chainofsteps import doors
+from chainofsteps.configuration import load_yaml
+from chainofsteps.figures.stability import verdicts_by_block
+from chainofsteps.refusal import Refused
+from chainofsteps.statistics.claims import FEATURES, asked_of
+from chainofsteps.statistics.stability import tally
+
+
+def verdicts():
+    words = {"E0_gain": ["replicated", "inconclusive", "replicated"], "E1_joint": ["contradicted"] * 3}
+    rows = [
+        {"id": entry, "family": "maze", "block": block, "verdict": word, "estimate": block / 10, "reading": "steps"}
+        for entry, given in words.items()
+        for block, word in enumerate(given)
+    ]
+    rows += [
+        {"id": "answer", "family": "maze", "block": block, "verdict": "", "estimate": None, "reading": answer}
+        for block, answer in enumerate(["steps", "undecided", "undecided"])
+    ]
+    return pd.DataFrame(rows).assign(unit="1", n_cases=12, n_seeds=2, model_id="mini")
+
+
+def test_verdicts_are_counted_and_answers_by_what_they_say():
+    table = tally(verdicts()).set_index(["id", "verdict"])
+    assert table["count"].to_dict() == {
+        ("E0_gain", "replicated"): 2,
+        ("E0_gain", "inconclusive"): 1,
+        ("E1_joint", "contradicted"): 3,
+        ("answer", "undecided"): 2,
+        ("answer", "steps"): 1,
+    }
+    assert (table["runs"] == 3).all()
+    assert table.loc[("E0_gain", "replicated"), ["lowest", "highest"]].tolist() == [0, 0.2]
+
+
+def test_every_block_is_a_point_of_its_verdict():
+    figure = verdicts_by_block(verdicts())
+    panels = [axis for axis in figure.axes if axis.get_title()]
+    points = {axis.get_title(): sum(len(each.get_offsets()) for each in axis.collections) for axis in panels}
+    assert points == {"E0 gain": 3, "E1 joint": 3}
+    plt.close(figure)
+
+
+def test_only_entries_that_features_suffice_for_are_repeated():
+    claims = load_yaml("config/claims.yaml")["claims"]
+    asked = asked_of(claims, ["joint", "frame_by_frame"])
+    by_id = {entry["id"]: entry for entry in asked}
+    assert {"E0_gain", "E1_joint", "E13_order", "E1_control"} < set(by_id)
+    assert not {"E0_static", "E0_scores", "E2_erase", "E9_perception"} & set(by_id)
+    assert all(set(entry.get("controls", [])) <= set(by_id) for entry in asked)
+    assert not asked_of(claims, []) and FEATURES == "features"
+
+
+@pytest.mark.parametrize(("field", "value"), [("models", ["maxi"]), ("first", 3100), ("first", 2000), ("first", 4500)])
+def test_blocks_of_unknown_models_or_of_the_run_itself_are_refused(field, value):
+    config = load_yaml("config/config.yaml")
+    doors.check_stability(config, ["mini"], "config.yaml")
+    config["stability"][field] = value
+    with pytest.raises(Refused, match=rf"config\.yaml: stability\.{field}: given"):
+        doors.check_stability(config, ["mini"], "config.yaml")

@@ -76,7 +76,7 @@ _AUXILIARY = (
     "planted",
     "planted_step",
     "written",
-    "planted_frame",
+    "planted_after",
     "swapped_layer",
     "first_step",
     "last_step",
@@ -195,8 +195,12 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
             ),
             "answers": Variable(("case",), "i", "1", "right answers of the case; of one, the other plan is wrong", 1),
             "planted_step": Variable(("arm",), "i", "1", "own step of the frame before which it is; -1 none", -1),
-            "planted_frame": Variable(("arm",), "i", "1", "latent frame that it is in; -1 none", -1),
-            "side": Variable(("arm", "frame"), "i", "1", "-1 before the planted frame, 0 in it, 1 after it", -1, 1),
+            "planted_after": Variable(
+                ("arm",), "i", "1", "frames between the first in which the two plans differ and it; -1 none", -1
+            ),
+            "side": Variable(
+                ("case", "arm", "frame"), "i", "1", "-1 before the planted frame, 0 in it, 1 after it", -1, 1
+            ),
             "follows": Variable(_ARM_FRAME, "i", "1", "1 where the state is the planted plan's", 0, 1),
             "differs": Variable(_ARM_FRAME, "i", "1", "1 where the planted plan is not the clean arm's", 0, 1),
         },

@@ -150,6 +150,7 @@ def _check_reach(where: object, field: str, kind: str, settings: dict, model: di
     cells, doses = settings.get("cells", {}), settings.get("doses", {})
     within = [
         ("at_frames", settings.get("at_frames", ()), 1, latent_frames - 1),
+        ("frames_after", settings.get("frames_after", ()), 0, latent_frames - 3),
         ("cells.frames", cells.get("frames", ()), 1, latent_frames - 1),
         ("layers", settings.get("layers", ()), 0, layers - 1),
         ("windows", itertools.chain(*settings.get("windows", ())), 0, layers - 1),
@@ -172,7 +173,7 @@ def _check_reach(where: object, field: str, kind: str, settings: dict, model: di
         for first, last in settings.get(key, ()):
             if first > last:
                 raise Refused(where, f"{field}.{key}", f"{first} to {last}", f"first {what}, last {what}")
-    acts = {"plant": ("at_steps", "at_frames"), "ensemble": ("at_steps",), "layers": ("at_steps",)}
+    acts = {"plant": ("at_steps",), "ensemble": ("at_steps",), "layers": ("at_steps",)}
     for key in acts.get(kind, ()):
         if not settings[key]:
             raise Refused(where, f"{field}.{key}", "none", "at least one")

@@ -110,12 +110,12 @@ def plant() -> xr.Dataset:
         {
             "planted": planted,
             "planted_step": [-1, *[1] * 4, *[2] * 4],
-            "planted_frame": at,
+            "planted_after": np.minimum(planted, 0),
             "written": written,
         },
         np.where(led.any(1), 0.5, 1),
         answers=("case", np.array([1, 1, 2, 1], np.int16)),
-        side=(("arm", "frame"), side),
+        side=(("case", "arm", "frame"), np.broadcast_to(side, (len(FAMILIES), *side.shape))),
         follows=(
             ("case", "seed", "arm", "frame"),
             np.broadcast_to(led | (planted == 0)[:, None], shape).astype(np.int8),

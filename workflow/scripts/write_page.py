@@ -1,23 +1,16 @@
-"""Execute a notebook with papermill and write it as one page that needs no network."""
+"""Execute a notebook with papermill and write it, with chapters behind it, as one page that needs no network."""
 
 from pathlib import Path
 
-import nbformat
-import papermill
-from nbconvert import HTMLExporter
-
+from chainofsteps.figures.notebooks import execute
 from chainofsteps.figures.report import page
 from chainofsteps.refusal import at_the_door
 
 with at_the_door(snakemake.log.text):
-    papermill.execute_notebook(
-        snakemake.input.notebook,
-        snakemake.log.notebook,
-        parameters=snakemake.params.notebook,
-        kernel_name="python3",
-        progress_bar=False,
-    )
-    body, _ = HTMLExporter(template_name="basic", exclude_input=True, exclude_output_prompt=True).from_notebook_node(
-        nbformat.read(snakemake.log.notebook, as_version=4)
-    )
-    Path(snakemake.output.page).write_text(page(snakemake.params.title, body))
+    front = execute(snakemake.input.notebook, snakemake.log.notebook, snakemake.params.notebook)
+    chapters = [
+        (Path(path).stem, name, Path(path).read_text())
+        for path, name in zip(snakemake.input.get("chapters", []), snakemake.params.get("chapters", []), strict=True)
+    ]
+    title = snakemake.params.title
+    Path(snakemake.output.page).write_text(page(title, [("top", title, front), *chapters]))

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Callable
 
 import numpy as np
-import torch
 import xarray as xr
 from diffusers import WanImageToVideoPipeline
 
@@ -27,6 +26,7 @@ from chainofsteps.readout.features import latent_of_frame
 from chainofsteps.refusal import Refused
 from chainofsteps.sampling.decode import encode
 from chainofsteps.sampling.interventions import StateIntervention
+from chainofsteps.sampling.orders import Order
 
 PLANS = 2
 
@@ -59,6 +59,24 @@ def check_pair(case: worlds.Case, plans: np.ndarray) -> np.ndarray:
     return plans
 
 
+def planted_frame(plans: np.ndarray, latent_frames: int, after: int) -> int:
+    """Latent frame that plans are planted in: so many after the first in which they differ, the last but one at most.
+
+    Parameters
+    ----------
+    plans : ndarray of int, (2, frame)
+    latent_frames, after : int
+    """
+    first = int((plans[0] != plans[1]).argmax())
+    return min(int(latent_of_frame(plans.shape[1], latent_frames)[first]) + after, latent_frames - 2)
+
+
+def _place(order: Order, frame: int, step: int) -> tuple[int, int] | None:
+    """(evaluation, latent frame) of a plant; None in the frame that is finished last, which nothing could follow."""
+    finished_last = step == order.active[:, frame].sum() and bool(order.active[-1, frame])
+    return None if finished_last else (own_evaluation(order, frame, step), frame)
+
+
 def plan_plant(
     pipe: WanImageToVideoPipeline, cases: xr.Dataset, model: dict, settings: dict, seeds: list[int], batch: int
 ) -> list[Run]:
@@ -66,34 +84,28 @@ def plan_plant(
     loop = run_settings(model, settings["order"], settings["steps"], batch)
     order = timetable(pipe, loop)
     drawn = cases_in(cases)
-    videos = np.concatenate([[case.render(plan) for plan in plans_to_plant(case)] for case in drawn])
+    pairs = [plans_to_plant(case) for case in drawn]
+    videos = np.concatenate([[case.render(plan) for plan in plans] for case, plans in zip(drawn, pairs, strict=True)])
     latents = encode(pipe, videos, batch).unflatten(0, (len(drawn), PLANS))
-    nowhere = {"planted": -1, "planted_step": -1, "planted_frame": -1, "written": CLEAN}
-    arms = [Arm(CLEAN, nowhere)]
-    for step, frame in itertools.product(settings["at_steps"], settings["at_frames"]):
-        at = own_evaluation(order, frame, step)
+    arms = [Arm(CLEAN, {"planted": -1, "planted_step": -1, "planted_after": -1, "written": CLEAN})]
+    for step, after in itertools.product(settings["at_steps"], settings["frames_after"]):
+        places = [_place(order, planted_frame(plans, order.active.shape[1], after), step) for plans in pairs]
         # The base rate: the same frame, step and noise with the run's own content. One object: it is run once.
-        base = (StateIntervention("resample", (at,), (frame,), settings["seed"]),)
+        base = [place and StateIntervention("resample", (place[0],), (place[1],), settings["seed"]) for place in places]
+        where = f"step {step} frame +{after}"
         for number in range(PLANS):
-            coordinates = {"planted": number, "planted_step": step, "planted_frame": frame}
-            planting = _planting(latents[:, number], at, frame, settings["seed"])
-            place = f"step {step} frame {frame}"
-            arms.append(Arm(f"plan {number} {place}", coordinates | {"written": "plan"}, planting))
-            arms.append(
-                Arm(
-                    f"no plan {number} {place}",
-                    coordinates | {"written": "resample"},
-                    lambda case, position, base=base: base,
-                )
-            )
+            coordinates = {"planted": number, "planted_step": step, "planted_after": after}
+            plant = [
+                place and StateIntervention("plant", (place[0],), (place[1],), settings["seed"], latents=each)
+                for place, each in zip(places, latents[:, number], strict=True)
+            ]
+            for name, what, of_case in (("plan", "plan", plant), ("no plan", "resample", base)):
+                arms.append(Arm(f"{name} {number} {where}", coordinates | {"written": what}, _of_case(of_case)))
     return [make_run(drawn, seeds, arms, loop)]
 
 
-def _planting(
-    latents: torch.Tensor, evaluation: int, frame: int, seed: int
-) -> Callable[[int, int], tuple[StateIntervention, ...]]:
-    of_case = [StateIntervention("plant", (evaluation,), (frame,), seed, latents=each) for each in latents]
-    return lambda case, position: (of_case[case],)
+def _of_case(interventions: list[StateIntervention | None]) -> Callable[[int, int], tuple[StateIntervention, ...]]:
+    return lambda case, position: tuple(filter(None, [interventions[case]]))
 
 
 def run_plant(
@@ -107,8 +119,8 @@ def run_plant(
         As :func:`chainofsteps.experiments.erasure.run_erasure`.
     settings : dict
         ``order`` and ``steps`` S; ``at_steps`` (a frame's own, from 1, since at step 0 there is nothing but noise; S,
-        where frames take turns: once it is finished, so that nothing overwrites it) and ``at_frames``, all pairs;
-        ``seed`` of the noise.
+        where frames take turns: once it is finished, so that nothing overwrites it) and ``frames_after`` (how many
+        frames after the first in which the two plans differ), all pairs; ``seed`` of the noise.
 
     Returns
     -------
@@ -119,9 +131,17 @@ def run_plant(
     outcome = carry_out(pipe, run, title=cases.attrs["family"])
     plans = np.stack([plans_to_plant(case) for case in run.cases])
     planted = np.array([max(arm.coordinates["planted"], 0) for arm in run.arms])
-    at = np.array([arm.coordinates["planted_frame"] for arm in run.arms])
-    of_frame = latent_of_frame(outcome.plan.shape[-1], timetable(pipe, run.settings).active.shape[1])
+    order = timetable(pipe, run.settings)
+    latent_frames = order.active.shape[1]
+    where = [[max(arm.coordinates[key], 0) for key in ("planted_step", "planted_after")] for arm in run.arms]
+    at = np.array([[planted_frame(pair, latent_frames, after) for _, after in where] for pair in plans])
+    asked = [
+        [_place(order, frame, step) is not None for frame, (step, _) in zip(frames, where, strict=True)]
+        for frames in at
+    ]
+    of_frame = latent_of_frame(outcome.plan.shape[-1], latent_frames)
     planted_plan = plans[:, None, planted]  # (case, 1, arm, frame)
+    differs = outcome.plan[:, :, :1] != planted_plan
     by_frame = ("case", "seed", "arm", "frame")
     return outcome_dataset(
         run,
@@ -129,7 +149,7 @@ def run_plant(
         cases,
         settings,
         answers=("case", np.array([len(case.answers) for case in run.cases], np.int16)),
-        side=(("arm", "frame"), np.sign(of_frame - at[:, None]).astype(np.int8)),
+        side=(("case", "arm", "frame"), np.sign(of_frame - at[..., None]).astype(np.int8)),
         follows=(by_frame, (outcome.plan == planted_plan).astype(np.int8)),
-        differs=(by_frame, (outcome.plan[:, :, :1] != planted_plan).astype(np.int8)),
+        differs=(by_frame, (differs & np.array(asked)[:, None, :, None]).astype(np.int8)),
     )

@@ -57,11 +57,13 @@ def verdicts_by_block(verdicts: pd.DataFrame) -> Figure:
     handles = {
         text: handle for axis in axes.flat for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(words), frameon=False)
-    blocks, cases, seeds = verdicts["block"].nunique(), int(verdicts["n_cases"].max()), int(verdicts["n_seeds"].max())
-    return caption(
-        figure,
     named = [zip(*axis.get_legend_handles_labels(), strict=True) for axis in axes.flat]
     handles = {text: handle for pairs in named for handle, text in pairs}
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(words), frameon=False)
+    blocks, cases, seeds = verdicts["block"].nunique(), int(verdicts["n_cases"].max()), int(verdicts["n_seeds"].max())
+    models = verdicts["model_id"].nunique()
+    return caption(
+        figure,
+        f"{blocks} disjoint blocks of {cases} cases a family and {seeds} seeds, {models} model(s);"
         " each block judged and corrected by itself",
     )

@@ -295,22 +295,36 @@ def check_weights(path: str | Path, name: str) -> tuple[str, ...]:
     return (str(folder / MANIFEST), *(str(folder / name) for name in hashes))
 
 
-def check_controls(config: dict, where: object) -> dict[str, dict]:
-    """Control runs by name, each with its weights, cases, number of cases and seeds.
+def check_sampled(experiments: dict, controls: dict, count: int, seeds: list[int], where: object) -> dict[str, dict]:
+    """All that is sampled by name, control runs among them: each with its weights, cases, number of cases and seeds.
+
+    Parameters
+    ----------
+    experiments, controls : dict
+        Of the configuration.
+    count : int
+        Cases that are drawn a family.
+    seeds : list of int
+        Generation seeds of the experiments.
+    where : object
+        The configuration, for the message.
 
     Raises
     ------
     Refused
-        A name that an experiment has, too; more cases than are drawn.
+        A name twice; more cases for controls than are drawn.
     """
-    controls = config["controls"]
-    if controls["count"] > config["cases"]["count"]:
-        raise Refused(where, "controls.count", controls["count"], f"at most cases.count, {config['cases']['count']}")
+    if controls["count"] > count:
+        raise Refused(where, "controls.count", controls["count"], f"at most cases.count, {count}")
     for name in controls["experiments"]:
-        if name in config["experiments"]:
+        if name in experiments:
             raise Refused(where, f"controls.experiments.{name}", "a name twice", "a name that no experiment has")
-    common = {"weights": "trained", "cases": "drawn", **{key: controls[key] for key in ("count", "seeds", "seed")}}
-    return {name: common | given for name, given in controls["experiments"].items()}
+    usual = {"weights": "trained", "cases": "drawn"}
+    own = {key: controls[key] for key in ("count", "seeds", "seed")}
+    return {
+        **{name: usual | {"count": count, "seeds": seeds} | given for name, given in experiments.items()},
+        **{name: usual | own | given for name, given in controls["experiments"].items()},
+    }
 
 
 def check_stability(config: dict, models: Collection[str], where: object) -> None:

@@ -20,8 +20,10 @@ from chainofsteps.models.check import check_folder
 
 QUICK = ("--configfile", "config/quick.yaml")
 RESULTS = "results/quick"
-FAMILIES = ("maze", "maze_loop", "reappearance")
+FAMILIES = ("maze", "maze_loop")
 EXPERIMENTS = ("joint", "frame_by_frame")
+CONTROLS = ("shuffled", "untrained", "static")
+CHAPTERS = ("steps", "erasure", "plant", "layers", "orders", "limits")
 EXPERIMENT = {"plan_interventions", "run_intervention", "plot_intervention"}
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

@@ -654,7 +654,7 @@ def test_wrong_controls(default, field, value, given, accepted):
     wrong = with_field(default, field, value)
     doors.check_config(wrong, WHERE)
     with pytest.raises(Refused) as caught:
-        doors.check_controls(wrong, WHERE)
+        doors.check_sampled(wrong["experiments"], wrong["controls"], wrong["cases"]["count"], wrong["seeds"], WHERE)
     assert line_of(caught) == f"{WHERE}: {field}: given {given}; accepted: {accepted}"
 
 

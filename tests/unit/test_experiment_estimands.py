@@ -109,10 +109,11 @@ def test_early_persistence_asks_the_first_half_at_the_last_step():
 
 
 def planted(follows):
-    """A clean arm, a plan planted in frame 2, its base rate; the plan differs everywhere but in frame 1 of case 2."""
+    """A clean arm, a plan planted in frame 2, its base rate; the plan differs in all but the later frames of case 2."""
     shape = (3, 1, 3, FRAMES)
     differs = np.ones(shape, int)
-    differs[2, :, :, 1] = 0
+    differs[2, :, :, 3:] = 0
+    differs[1, :, :, 1] = 0
     side = np.array([[0] * FRAMES, *[[-1, -1, 0, 1, 1]] * 2])
     return dataset(
         3,
@@ -129,7 +130,7 @@ def test_plant_lead_is_later_less_earlier_above_the_base_rate():
     follows[0, 0, 2] = [1, 0, 0, 1, 0]  # one later frame without any plant
     values = of_experiments.plant_lead(planted(follows))
     assert values["case"].values.tolist() == ["case-0", "case-1"]  # nothing to ask of the third
-    assert values.values == pytest.approx([0.5, 0])
+    assert values.values == pytest.approx([0.5, 1])  # nothing earlier to follow in the second
 
 
 def test_middle_swap():

@@ -1,9 +1,8 @@
 """
-Registers what is claimed, then draws the cases: first frame, exact solution and ground-truth video of each. Holds the score
-and the reader against plans whose score is known.
+Registers what is claimed, then draws the cases: first frame, exact solution and ground-truth video of each.
 
 REQUIRED INPUTS: none
-OUTPUTS: {results}/statistics/registered_{block}_{first}.json, {results}/cases/{world}.nc, {results}/score_controls/{family}.nc
+OUTPUTS: {results}/statistics/registered_{block}_{first}.json, {results}/cases/{world}.nc
 """
 
 
@@ -47,19 +46,3 @@ rule draw_cases:
         "Draw {wildcards.world} cases"
     script:
         "../scripts/draw_cases.py"
-
-
-rule check_scores:
-    input:
-        cases=lambda wildcards: get_scored(wildcards.family),
-        modules=lambda wildcards: get_modules("workflow/scripts/check_scores.py", wildcards.family),
-    output:
-        RESULTS / "score_controls" / "{family}.nc",
-    log:
-        LOGS / "score_controls" / "{family}.log",
-    conda:
-        "../../environment.yml"
-    message:
-        "Check score and reader of {wildcards.family}"
-    script:
-        "../scripts/check_scores.py"

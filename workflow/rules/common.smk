@@ -14,9 +14,9 @@ from chainofsteps.doors import (
     BLOCK_REACH,
     check_claims,
     check_config,
-    check_controls,
     check_interventions,
     check_models,
+    check_sampled,
     check_space,
     check_stability,
     check_success,
@@ -39,7 +39,8 @@ try:
     MODELS = check_models("config/models.yaml", config["model"], CONFIG_FILES)
     check_success(config["success"], MODELS, CONFIG_FILES)
     INTERVENING = check_interventions(config, MODELS, CONFIG_FILES)
-    CONTROLS = check_controls(config, CONFIG_FILES)
+    ASKED = config["experiments"], config["controls"], config["cases"]["count"], config["seeds"]
+    SAMPLED = check_sampled(*ASKED, CONFIG_FILES)
     CLAIMS = check_claims("config/claims.yaml", kinds_of(config, INTERVENING), MODELS)["claims"]
     check_stability(config, MODELS, CONFIG_FILES)
     check_space(config, MODELS[config["model"]])
@@ -49,11 +50,6 @@ except Refused as refusal:
 MODEL = MODELS[config["model"]]
 FAMILIES = config["cases"]["families"]
 EXPERIMENTS = list(config["experiments"])
-# What is sampled, with its own number of cases and seeds.
-SAMPLED = {
-    name: {"weights": "trained", "cases": "drawn", "count": config["cases"]["count"], "seeds": config["seeds"], **given}
-    for name, given in config["experiments"].items()
-} | CONTROLS
 RESULTS = Path(config["results"])
 LOGS = Path("logs") / RESULTS
 FIRST = {"cases": config["cases"]["first"], "interventions": config["interventions"]["first"]}

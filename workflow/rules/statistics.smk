@@ -1,10 +1,27 @@
 """
-Judges the claims of config/claims.yaml on features, experiments and controls.
+Holds score and reader against what is known, and judges the claims of config/claims.yaml on features, experiments and
+controls.
 
 REQUIRED INPUTS: {results}/features/{model}/{experiment}/{family}.nc, {results}/interventions/{model}/{intervention}.nc,
-{results}/score_controls/{family}.nc, {results}/statistics/registered_{block}_{first}.json, config/claims.yaml
-OUTPUTS: {results}/statistics/{verdicts.csv,metrics.json,dictionary.csv}
+{results}/statistics/registered_{block}_{first}.json, config/claims.yaml
+OUTPUTS: {results}/score_controls/{family}.nc, {results}/statistics/{verdicts.csv,metrics.json,dictionary.csv}
 """
+
+
+rule check_scores:
+    input:
+        cases=lambda wildcards: get_scored(wildcards.family),
+        modules=lambda wildcards: get_modules("workflow/scripts/check_scores.py", wildcards.family),
+    output:
+        RESULTS / "score_controls" / "{family}.nc",
+    log:
+        LOGS / "score_controls" / "{family}.log",
+    conda:
+        "../../environment.yml"
+    message:
+        "Check score and reader of {wildcards.family}"
+    script:
+        "../scripts/check_scores.py"
 
 
 rule judge_claims:

@@ -20,7 +20,6 @@ rule sample_trajectories:
         LOGS / "trajectories" / "{model}" / "{experiment}" / "{family}.tsv"
     conda:
         "../../environment.yml"
-    threads: 2
     resources:
         mem_mb=3000,
     params:

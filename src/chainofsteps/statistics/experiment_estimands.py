@@ -110,7 +110,7 @@ def plant_lead(dataset: xr.Dataset) -> xr.DataArray:
 
     Share of later frames that hold the planted plan's state less that share of earlier frames, of those in which the
     planted plan is not the clean run's; less the same where the run's own estimate was written with the same noise.
-    Cases in which one side has no such frame are left out.
+    Where no such frame is earlier, none follows; cases in which none is later are left out.
     """
     written = dataset["written"].values
     differs = (dataset["differs"] == 1) & (dataset["frame"] > 0)
@@ -123,7 +123,7 @@ def plant_lead(dataset: xr.Dataset) -> xr.DataArray:
             asked = (dataset["side"] == side).isel(arm=here)
             total = (differs.isel(arm=here) & asked).sum(["seed", "arm", "frame"])
             taken = (follows.isel(arm=here) & asked).sum(["seed", "arm", "frame"])
-            shares.append(taken / total.where(total > 0))
+            shares.append(taken / (total.where(total > 0) if side == 1 else np.maximum(total, 1)))
         return shares[0] - shares[1]
 
     return (lead("plan") - lead("resample")).dropna("case")

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from chainofsteps import datasets
 from chainofsteps.models.check import check_folder
+from chainofsteps.statistics.registration import read_registration
 
 QUICK = ("--configfile", "config/quick.yaml")
 RESULTS = "results/quick"
@@ -24,7 +25,8 @@ FAMILIES = ("maze", "maze_loop")
 EXPERIMENTS = ("joint", "frame_by_frame")
 CONTROLS = ("shuffled", "untrained", "static")
 CHAPTERS = ("steps", "erasure", "plant", "layers", "orders", "limits")
-EXPERIMENT = {"plan_interventions", "run_intervention", "plot_intervention"}
+PAGES = {"write_steps", "write_chapter", "write_report"}
+EXPERIMENT = {"plan_interventions", "run_intervention", "plot_intervention", "judge_claims", *PAGES}
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -40,7 +42,8 @@ def test_all_that_is_promised_is_there_and_by_its_schema(finished):
     results = finished.folder / RESULTS
     for family in FAMILIES:
         datasets.read(results / "cases" / f"{family}.nc", "cases")
-        for experiment in EXPERIMENTS:
+        datasets.read(results / "score_controls" / f"{family}.nc", "score_controls")
+        for experiment in (*EXPERIMENTS, *CONTROLS):
             datasets.read(results / "trajectories" / "mini" / experiment / f"{family}.nc", "trajectories")
             datasets.read(results / "features" / "mini" / experiment / f"{family}.nc", "features")
     config = yaml.safe_load((finished.folder / "config/config.yaml").read_text())["interventions"]
@@ -53,7 +56,12 @@ def test_all_that_is_promised_is_there_and_by_its_schema(finished):
     table = pd.read_csv(results / "statistics" / "verdicts.csv")
     claims = yaml.safe_load((finished.folder / "config/claims.yaml").read_text())["claims"]
     assert set(table["id"]) == {claim["id"] for claim in claims} | {"answer"}
-    assert set(table["family"]) == set(FAMILIES)
+    assert set(table["family"]) == {*FAMILIES, "all"}
+    assert set(table["status"]) == {"pilot"}
+    scores = table[table["id"] == "E0_scores"]
+    assert set(scores["family"]) == set(FAMILIES) and (scores["estimate"] == 1).all()
+    dictionary = pd.read_csv(results / "statistics" / "dictionary.csv")
+    assert set(dictionary[dictionary["file"] == "verdicts.csv"]["name"]) == set(table)
     metrics = json.loads((results / "statistics" / "metrics.json").read_text())
     assert set(metrics) == set(table["id"])
 
@@ -74,8 +82,12 @@ def test_nothing_is_left_to_do(finished):
 def test_the_report_needs_no_network_and_shows_each_figure(finished):
     page = (finished.folder / RESULTS / "report" / "index.html").read_text()
     assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", page)
-    assert page.count("data:image/png;base64") == 3 + len(FAMILIES) * (1 + len(EXPERIMENTS))
-    verdicts = pd.read_csv(finished.folder / RESULTS / "statistics" / "verdicts.csv")
+    assert page.count("data:image/png;base64") == 3 + len(FAMILIES) * (1 + len(EXPERIMENTS)) + 13
+    assert len(page) < 10e6
+    anchors = set(re.findall(r'<section id="([a-z]+)"', page))
+    assert anchors == {"top", *CHAPTERS} and set(re.findall(r'href="#([a-z]+)"', page)) <= anchors
+    assert 'alt="No description' not in page
+    verdicts = pd.read_csv(finished.folder / RESULTS / "statistics" / "verdicts.csv").fillna("")
     shown = re.sub(r"<wbr ?/?>", "", page)
     for row in verdicts.itertuples():
         cells = [row.family, row.reading] if row.id == "answer" else [row.id, row.family, row.verdict]
@@ -86,15 +98,13 @@ def test_the_report_needs_no_network_and_shows_each_figure(finished):
 @pytest.mark.parametrize(
     ("module", "rules"),
     [
-        ("src/chainofsteps/statistics/verdicts.py", {"judge_claims", "write_report"}),
-        ("src/chainofsteps/figures/strips.py", {"write_report"}),
-        ("src/chainofsteps/readout/features.py", {"extract_features", "judge_claims", "write_report", *EXPERIMENT}),
-        (
-            "src/chainofsteps/sampling/orders.py",
-            {"sample_trajectories", "extract_features", "judge_claims", "write_report", *EXPERIMENT},
-        ),
+        ("src/chainofsteps/statistics/verdicts.py", {"judge_claims", *PAGES}),
+        ("src/chainofsteps/figures/strips.py", {"write_steps", "write_report"}),
+        ("src/chainofsteps/readout/features.py", {"extract_features", *EXPERIMENT}),
+        ("src/chainofsteps/readout/score_controls.py", {"check_scores", "judge_claims", *PAGES}),
+        ("src/chainofsteps/sampling/orders.py", {"sample_trajectories", "extract_features", *EXPERIMENT}),
         ("src/chainofsteps/experiments/swap.py", EXPERIMENT),
-        ("src/chainofsteps/figures/experiments.py", {"plot_intervention"}),
+        ("src/chainofsteps/figures/experiments.py", {"plot_intervention", "write_chapter", "write_report"}),
         ("src/chainofsteps/models/train_reasoner.py", set()),
     ],
 )
@@ -112,7 +122,7 @@ def test_an_edited_module_reruns_what_uses_it_and_nothing_else(finished, module,
 def test_a_changed_setting_reruns_what_reads_it(finished, tmp_path):
     mine = tmp_path / "mine.yaml"
     mine.write_text("statistics: {draws: 600}\n")
-    assert finished.planned(*QUICK, str(mine)) == {"judge_claims", "write_report"}
+    assert finished.planned(*QUICK, str(mine)) == {"judge_claims", *PAGES}
 
 
 def test_a_changed_experiment_is_run_again_and_no_other(finished, tmp_path):
@@ -125,6 +135,33 @@ def test_a_changed_experiment_is_run_again_and_no_other(finished, tmp_path):
     assert "sample_trajectories" not in jobs
 
 
+def test_claims_are_registered_before_the_cases_are_drawn_and_stay_so(finished, tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("results: results/registered\ncases: {purpose: confirmatory, first: 777000, count: 5}\n")
+    folder = finished.folder / "results/registered"
+    target = ("--", "results/registered/cases/maze.nc")
+    done = finished.snakemake("--cores", "2", *QUICK, str(mine), *target)
+    assert done.returncode == 0, done.stderr
+    registration, cases = folder / "statistics/registered_cases_777000.json", folder / "cases/maze.nc"
+    entries, registered = read_registration(registration)
+    assert datasets.read(cases, "cases").attrs["registration"] == registered and "E0_gain" in entries
+    claims = finished.folder / "config/claims.yaml"
+    text, kept = claims.read_text(), (registration.read_bytes(), cases.stat().st_mtime_ns)
+    try:
+        claims.write_text(text.replace("value: 0.05", "value: 0.01", 1))
+        done = finished.snakemake("--cores", "2", *QUICK, str(mine), *target)
+        assert done.returncode == 0, done.stderr
+        assert (registration.read_bytes(), cases.stat().st_mtime_ns) == kept
+        # A new block of cases takes the claims as they are now.
+        mine.write_text(mine.read_text().replace("777000", "778000"))
+        done = finished.snakemake("--cores", "2", *QUICK, str(mine), *target)
+        assert done.returncode == 0, done.stderr
+        now, _ = read_registration(folder / "statistics/registered_cases_778000.json")
+        assert now["E0_gain"] != entries["E0_gain"]
+    finally:
+        claims.write_text(text)
+
+
 def test_snakemake_report(finished):
     done = finished.snakemake(*QUICK, "--report", "report.zip")
     assert done.returncode == 0, done.stderr
@@ -133,10 +170,13 @@ def test_snakemake_report(finished):
 
 def test_another_clone_gives_the_same_bytes(finished, make_clone):
     other = make_clone("other")
-    done = other.snakemake("--cores", "2", *QUICK)
+    some = ["features/mini/joint/maze.nc", "features/mini/untrained/maze.nc", "interventions/mini/ensemble.nc"]
+    some.append("figures/ensemble_gain_mini.png")
+    done = other.snakemake("--cores", "2", *QUICK, "--", *(f"{RESULTS}/{name}" for name in some))
     assert done.returncode == 0, done.stderr
-    assert hashes(other) == hashes(finished)
-    assert len(hashes(other)) > 20
+    made, before = hashes(other), hashes(finished)
+    assert {name: before.get(name, digest) for name, digest in made.items()} == made
+    assert len(set(made) & set(before)) > 10
 
 
 def test_success_and_failures_are_made_on_request(finished):

@@ -17,7 +17,8 @@ from chainofsteps.sampling.orders import build_order
 from chainofsteps.statistics import calibration, inference, planted
 from chainofsteps.statistics.estimands import PER_CASE
 
-CLAIMS = load_yaml("config/claims.yaml")["claims"]
+ALL_CLAIMS = load_yaml("config/claims.yaml")["claims"]
+CLAIMS = planted.plantable(ALL_CLAIMS, ["joint", "frame_by_frame"])
 BY_ID = {claim["id"]: claim for claim in CLAIMS}
 CONTROL = BY_ID["E1_control"]
 TESTED = [claim for claim in CLAIMS if claim["role"] == "confirmatory"]
@@ -300,7 +301,7 @@ def test_an_interval_that_is_too_narrow_is_caught(monkeypatch, maze):
 
     def narrow(*args, **kwargs):
         low, high = right(*args, **kwargs)
-        return low + (high - low) / 4, high - (high - low) / 4
+        return low + (high - low) / 3, high - (high - low) / 3
 
     def coverage():
         records = calibration.simulate_measured([BY_ID["E0_gain"], CONTROL], maze, 1, **given)
@@ -397,6 +398,30 @@ def test_rates_are_shares_of_data_sets():
     assert (table["id"], table["datasets"], table["significant"], table["claimed"]) == ("table", 4, 0.5, 0.5)
 
 
+# Values
+
+
+def value_rows():
+    by_id = {claim["id"]: claim for claim in ALL_CLAIMS}
+    of = np.random.default_rng(3)
+    skewed, around = of.exponential(0.3, 40), of.normal(0.05, 0.2, 40)
+    entries = {"E2_erase": skewed, "E8_correction": around, "E5_joint": around, "E3_grid": around}
+    return [(by_id[name], "all", values) for name, values in entries.items()]
+
+
+def test_values_without_an_effect_reject_as_rarely_as_promised():
+    rows = value_rows()
+    rates = calibration.summarise(calibration.simulate_values(rows, 5, datasets=60, draws=DRAWS, seed=2))
+    null, measured = (rates[rates["scenario"] == name].set_index("id") for name in ("null", "measured"))
+    assert (null["significant"] <= at_most(0.06, 60)).all(), null["significant"]
+    assert (null["claimed"] <= at_most(0.02, 60)).all()
+    assert null["truth"].to_dict() == {"E2_erase": 0, "E8_correction": 0, "E5_joint": 0.1, "E3_grid": 0}
+    assert (null["bias"].abs() <= 4 * null["bias_error"]).all(), null[["bias", "bias_error"]]
+    assert (measured["coverage"] >= 0.8).all() and (measured["truth"] != 0).all()
+    for claim, _, values in rows:
+        assert measured.loc[claim["id"], "truth"] == pytest.approx(inference.estimate(values))
+
+
 # Figures
 
 
@@ -409,7 +434,8 @@ def test_figures_show_each_rate(null_rates, maze, few):
         points = np.concatenate([np.asarray(line.get_xdata(), float) for line in axis.lines])
         assert shown and all(np.isclose(points, given).any() for given in null_rates[rate])
     rates = calibration.summarise(few)
-    drawn = coverage_and_power(rates, planted.count_of(maze))
+    own = rates[rates["cases"] == planted.count_of(maze)]
+    drawn = coverage_and_power(own, rates)
     titles = [axis.get_title() for axis in drawn.subfigs[1].axes]
     assert titles == [*(claim["id"].replace("_", " ") for claim in TESTED), ""]
 

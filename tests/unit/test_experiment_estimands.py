@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given as anything
+from hypothesis import strategies as st
 
 from chainofsteps.readout.cases import case_dataset
 from chainofsteps.readout.score_controls import DISTURBANCES, disturbed, score_controls
@@ -89,6 +93,37 @@ def test_a_grid_has_all_its_cells_in_order():
     assert grid.isel(case=0).values.tolist() == [[1, 3], [2, 4]]
     with pytest.raises(Refused, match="3 cells; accepted: all 2 x 2"):
         of_experiments.damage_grid(erasures(places[:3], others_lost=by_arm([[0, 1, 2, 3]] * 3)), "erase")
+
+
+def test_shares_of_a_grid():
+    steps = np.broadcast_to(np.array([0, 1, 5])[:, None], (3, 3)).astype(float)
+    assert of_experiments.grid_shares(steps) == pytest.approx([1, 0, 0])
+    assert of_experiments.grid_shares(steps + 2 * steps.T) == pytest.approx([0.2, 0.8, 0])
+    assert of_experiments.grid_shares(np.eye(2)) == pytest.approx([0, 0, 1])
+    assert of_experiments.grid_shares(np.ones((2, 2))).tolist() == [0, 0, 0]
+
+
+@anything(seed=st.integers(0, 1000), cases=st.integers(3, 12))
+def test_pseudo_values_are_a_jackknife_of_products_of_different_cases(seed, cases):
+    rng = np.random.default_rng(seed)
+    places = [([step], [frame]) for step in (0, 2) for frame in (1, 3, 4)]
+    lost = rng.random((cases, 1 + len(places)))
+    given = erasures(places, ["maze"] * cases, others_lost=by_arm(lost))
+    values = of_experiments.grid_effects(given, "erase").values
+
+    def whole(kept):
+        grid = lost[kept][:, 1:].reshape(-1, 2, 3)
+        grid = grid - grid.mean((1, 2), keepdims=True)
+        parts = []
+        for effects in (grid.mean(2), grid.mean(1)):
+            products = [one @ other for one, other in itertools.permutations(effects, 2)]
+            parts.append(np.mean(products) / effects.shape[1])
+        return parts[0] - parts[1]
+
+    every = list(range(cases))
+    # With three cases, two are left, which is one product.
+    left_out = [whole([case for case in every if case != without]) for without in every]
+    assert values == pytest.approx(cases * whole(every) - (cases - 1) * np.array(left_out))
 
 
 @pytest.mark.parametrize(("before", "after", "value"), [(0, 1, 1), (1, 0, -1), (1, 1, 0), (1, 3, 0.5)])

@@ -509,11 +509,80 @@ def test_dust_of_sums_decides_nothing(monkeypatch):
     pd.testing.assert_frame_equal(judged(*datasets), clean, check_exact=True)
 
 
-def test_a_control_may_only_be_asked_where_its_order_solves_enough():
-    table = judged(features(), features("frame_by_frame", right_first=0.1, right_last=0.3))
-    control = row(table, "E1_control")
-    assert control["verdict"] == "not testable here" and control["reason"].startswith("the order solves 0.")
-    assert row(table, "E0_gain")["controls"] == "not run: E1_control"
+def erased(experiment: str, right: float, forward: bool, families: tuple[str, ...] = ("maze",)) -> xr.Dataset:
+    """An experiment of eight cases a family: an erased cell changes later frames, or both sides alike."""
+    count = 8 * len(families)
+    change = np.zeros((count, 1, 2, FREE + 1))
+    change[:, 0, 1, 5:], change[:, 0, 1, 1:4] = 1, not forward
+    change[:, 0, 1] *= 1 + np.arange(count)[:, None]
+    mask = np.zeros((2, 4, FREE + 1), int)
+    mask[1, 2, 4] = 1
+    correct = np.where(np.arange(count) < right * count, 1.0, 0.0)[:, None, None].repeat(2, -1)
+    return xr.Dataset(
+        {
+            "frame_change": (("case", "seed", "arm", "latent_frame"), change),
+            "erased": (("arm", "step", "latent_frame"), mask),
+            "correct": (("case", "seed", "arm"), correct),
+        },
+        coords={
+            "case": [f"{family}-{i}" for family in families for i in range(8)],
+            "family": ("case", np.repeat(np.array(families, object), 8)),
+            "seed": [0],
+            "kind": ("arm", np.array(["clean", "erase"], object)),
+            "scope": ("arm", np.array(["clean", "cell"], object)),
+        },
+        attrs={"model_id": "mini", "experiment": experiment, "order": "joint", "purpose": "confirmatory"},
+    )
+
+
+DIRECTED = entries.restricted(ALL_CLAIMS, ("E4_joint", "E4_control"))
+
+
+def test_a_positive_control_is_only_asked_where_its_order_solves_enough():
+    joint = erased("erasure", 1, forward=False, families=("maze", "largest"))
+    in_turn = erased("erasure_frame_by_frame", 0.5, forward=True, families=("maze", "largest"))
+    table = judged(features(), joint, in_turn, claims=DIRECTED)
+    assert row(table, "E4_control")["controls"] == "passed"
+    unasked = row(table, "E4_control", "largest")
+    assert (unasked["verdict"], unasked["controls"]) == ("not testable here", "not run")
+    assert unasked["reason"].startswith("the order solves 0.00 of its cases")
+    # Where the order works it passed: that is what the pooled claim rests on.
+    assert row(table, "E4_joint", "all")["controls"] == "passed"
+    none = erased("erasure_frame_by_frame", 0.2, forward=True)
+    blocked = row(judged(features(), joint, none, claims=DIRECTED), "E4_joint", "all")
+    assert blocked["controls"] == "not run: E4_control" and blocked["verdict"] == "inconclusive"
+
+
+def test_a_pooled_claim_names_the_family_in_which_its_control_failed():
+    joint = erased("erasure", 1, forward=False, families=("maze", "largest"))
+    failing = erased("erasure_frame_by_frame", 1, forward=False, families=("maze", "largest"))
+    told = row(judged(features(), joint, failing, claims=DIRECTED), "E4_joint", "all")
+    assert told["controls"] == "failed: E4_control (largest), E4_control (maze)"
+    assert told["verdict"] == "inconclusive"
+
+
+def test_a_claim_that_changed_after_its_cases_were_drawn_is_exploratory():
+    datasets = features(), features("frame_by_frame")
+    unchanged = {claim["id"] for claim in CLAIMS} - {"E0_gain"}
+    table = verdicts.judge(CLAIMS, datasets, seed=1, draws=DRAWS, registered=unchanged)
+    gain, kappa = row(table, "E0_gain"), row(table, "E1_joint")
+    assert (gain["verdict"], gain["status"]) == ("exploratory", "exploratory")
+    assert np.isnan(gain["p_adjusted"]) and np.isfinite(gain["estimate"])
+    assert (kappa["verdict"], kappa["status"]) == ("replicated", "confirmatory")
+    # One test fewer in the family of tests.
+    whole = judged(*datasets)
+    assert kappa["p_adjusted"] < row(whole, "E1_joint")["p_adjusted"] or kappa["p"] < 1e-12
+    assert row(table, verdicts.ANSWER)["reading"] == "undecided"
+    no_control = {claim["id"] for claim in CLAIMS} - {"E1_control"}
+    table = verdicts.judge(CLAIMS, datasets, seed=1, draws=DRAWS, registered=no_control)
+    assert row(table, "E1_joint")["controls"] == "not run: E1_control"
+
+
+def test_what_cannot_be_tested_is_shown_with_its_reason():
+    claims = entries.restricted(ALL_CLAIMS, (*ASKED, "E9_perception"))
+    shown = row(judged(features(), features("frame_by_frame"), claims=claims), "E9_perception", "all")
+    assert shown["verdict"] == "not testable here" and shown["reason"].startswith("The scene is given")
+    assert shown["claim"] == "C7" and shown["controls"] == ""
 
 
 def test_a_failed_control_blocks_every_verdict_of_its_family():

@@ -206,6 +206,12 @@ def get_registration(block):
     return expand(rules.register_claims.output, block=block, first=FIRST[block])
 
 
+def count_tests():
+    """Confirmatory rows of the table: an entry a family, or one where families are pooled."""
+    tested = [claim for claim in CLAIMS if claim["role"] == "confirmatory"]
+    return sum(len(FAMILIES) if claim["population"] == "families" else 1 for claim in tested)
+
+
 def get_scored_families():
     """Families whose score and reader are held against what is known: those of the run and of the experiments."""
     return list(dict.fromkeys([*FAMILIES, *(family for given in INTERVENING.values() for family in given["families"])]))

@@ -6,12 +6,11 @@ from chainofsteps import datasets
 from chainofsteps.configuration import load_yaml
 from chainofsteps.refusal import at_the_door
 from chainofsteps.statistics.calibration import simulate_family, summarise
-from chainofsteps.statistics.planted import populations
+from chainofsteps.statistics.planted import plantable, populations
 
 with at_the_door(snakemake.log[0]):
-    claims = load_yaml(snakemake.input.claims)["claims"]
+    claims = plantable(load_yaml(snakemake.input.claims)["claims"], snakemake.params.experiments)
     (features,) = populations(datasets.read(path, "features") for path in snakemake.input.features).values()
-    tests = snakemake.params.families * sum(claim["role"] == "confirmatory" for claim in claims)
     gc.freeze()  # statsmodels collects garbage in each correction, and goes through all that is loaded
-    records = simulate_family(claims, features, tests, **snakemake.params.settings)
+    records = simulate_family(claims, features, snakemake.params.tests, **snakemake.params.settings)
     summarise(records).to_csv(snakemake.output[0], index=False, float_format="%.6g")

@@ -48,18 +48,18 @@ def false_positives(rates: pd.DataFrame, level: float = 0.05) -> Figure:
     )
 
 
-def coverage_and_power(rates: pd.DataFrame, cases: int) -> Figure:
+def coverage_and_power(own: pd.DataFrame, rates: pd.DataFrame) -> Figure:
     """Coverage of the intervals at the run's number of cases, and power over numbers of cases.
 
     Parameters
     ----------
+    own : pd.DataFrame
+        As of :func:`chainofsteps.statistics.calibration.summarise`, at as many cases as the run has.
     rates : pd.DataFrame
-        As of :func:`chainofsteps.statistics.calibration.summarise`, of all families.
-    cases : int
-        Cases a family in the run.
+        Likewise, of all families and numbers of cases.
     """
     use_style()
-    entries = list(dict.fromkeys(rates["id"]))
+    entries = list(dict.fromkeys(own["id"]))
     curves = rates[rates["scenario"].isin(["smallest", "twice"])]
     panels = [entry for entry in entries if entry in set(curves["id"])]
     rows = max(1, -(-len(panels) // _PANELS))
@@ -72,7 +72,7 @@ def coverage_and_power(rates: pd.DataFrame, cases: int) -> Figure:
     for axis, (scenario, title) in zip(axes, titles.items(), strict=True):
         axis.axvspan(*WANTED_COVERAGE, color="0.9", lw=0)
         axis.axvline(0.95, color="0.4", lw=0.8)
-        here = rates[(rates["scenario"] == scenario) & (rates["cases"] == cases)]
+        here = own[own["scenario"] == scenario]
         _points(here, "coverage", entries, axis)
         axis.set(title=title, xlabel="share of intervals", ylabel="", xlim=(None, 1.01))
     _one_legend(top, axes[0], list(axes))
@@ -105,11 +105,12 @@ def coverage_and_power(rates: pd.DataFrame, cases: int) -> Figure:
     if panels:
         _one_legend(bottom, axes.flat[0], [])
     sns.despine(figure)
-    n = rates[rates["scenario"] == "measured"]["datasets"].max()
+    measured = own[own["scenario"] == "measured"]
+    n, cases = measured["datasets"].max(), "{:g} to {:g}".format(measured["cases"].min(), measured["cases"].max())
     few = f", {int(curves['datasets'].min())} a point of the curves" if len(curves) else ""
     return caption(
         figure,
-        f"Coverage of 95 % intervals: {int(n)} data sets of {cases} cases, drawn from the measured ones, which are the"
+        f"Coverage of 95 % intervals: {int(n)} data sets of {cases} cases, drawn from the measured ones, which are\nthe"
         f" truth; bars 2 Monte Carlo\nerrors, grey .93 to .97. Power{few}: share replicated or direction only,"
         " corrected for the\nwhole table, at the smallest effect of interest and at twice that (E1: where kappa is 0);"
         " line at .8. A curve\nis missing where these cases cannot have the effect",

@@ -153,7 +153,8 @@ def simulate_effect(
     if not made:
         return pd.DataFrame()
     family = family_of(features)
-    controls = [other for other in claims if other["id"] in [claim["control"] for claim in made]]
+    named = {control for claim in made for control in claim["controls"]}
+    controls = [other for other in claims if other["id"] in named]
     entries, padding = _padded([*made, *controls], features, tests)
     ids = [claim["id"] for claim in made]
 
@@ -217,6 +218,73 @@ def simulate_family(
     return pd.concat([part for part in parts if len(part)], ignore_index=True)
 
 
+def simulate_values(
+    rows: Sequence[tuple[dict, str, np.ndarray]], tests: int, *, datasets: int, draws: int, seed: int
+) -> pd.DataFrame:
+    """Rows whose data cannot be planted: their values drawn anew, case by case, as measured and without an effect.
+
+    The measured cases are the population; as many are drawn, with replacement. Without an effect: a mean of 0 by the
+    sign of each case at random; an equivalence at its bound by moving all cases alike.
+
+    Parameters
+    ----------
+    rows : sequence of tuple
+        As of `verdicts.tested_values`.
+    tests : int
+        Confirmatory rows of the run's table, for which p-values (at Holm's strictest) and intervals are corrected.
+    datasets, draws, seed : int
+        As of `simulate_null`.
+
+    Returns
+    -------
+    pd.DataFrame
+        As of `simulate_null`, with ``scenario`` "null" or "measured".
+    """
+    found = []
+    for claim, family, values in rows:
+        for scenario in ("null", "measured"):
+            truth = _null_of_values(claim, values) if scenario == "null" else inference.estimate(values)
+            for dataset in range(datasets):
+                rng = _generator(seed, f"{scenario} {claim['id']} {family}", dataset)
+                drawn = values[rng.integers(len(values), size=len(values))]
+                if scenario == "null":
+                    drawn = _without_effect(claim, drawn, values, rng)
+                row = _value_row(claim, drawn, tests, draws, int(rng.integers(2**31)))
+                found.append(row | {"scenario": scenario, "family": family, "dataset": dataset, "truth": truth})
+        print(f"{claim['id']}, {family}: done", flush=True)
+    return pd.DataFrame(found)
+
+
+def _null_of_values(claim: dict, values: np.ndarray) -> float:
+    bound = claim["smallest_effect"]["value"]
+    return float(np.copysign(bound, values.mean())) if claim["test"] == "tost" else 0.0
+
+
+def _without_effect(claim: dict, drawn: np.ndarray, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if claim["test"] == "tost":
+        return drawn - values.mean() + _null_of_values(claim, values)
+    return np.where(rng.random(len(drawn)) < 0.5, -drawn, drawn)
+
+
+def _value_row(claim: dict, values: np.ndarray, tests: int, draws: int, seed: int) -> dict:
+    """What a table would say of these values."""
+    keys = ("id", "estimand", "role", "test")
+    row = {key: claim[key] for key in keys} | {"cases": len(values), "controls": "", "verdict": "inconclusive"}
+    row |= dict.fromkeys(("p", "ci_low", "ci_high", "ci_low_corrected", "ci_high_corrected"), np.nan)
+    row["estimate"] = inference.estimate(values)
+    if inference.is_constant(values):
+        return row
+    direction, smallest = claim["direction"], claim["smallest_effect"]["value"]
+    row["ci_low"], row["ci_high"] = inference.bca_interval(values, draws, seed, 1 - verdicts.ALPHA)
+    row["p"] = verdicts.p_value(claim, values, None, seed, draws)
+    corrected = inference.bca_interval(values, draws, seed, verdicts.corrected_level(direction, tests))
+    row["ci_low_corrected"], row["ci_high_corrected"] = corrected
+    if np.isfinite(corrected).all():
+        significant = row["p"] * tests <= verdicts.ALPHA
+        row["verdict"] = verdicts.word(direction, smallest, row["estimate"], *corrected, significant)
+    return row
+
+
 def _padded(claims: Sequence[dict], features: Features, tests: int) -> tuple[list[dict], Features]:
     """Entries, and constant datasets for more of them, so that a family alone is corrected for the whole table's tests.
 
@@ -230,8 +298,9 @@ def _padded(claims: Sequence[dict], features: Features, tests: int) -> tuple[lis
     )
     names = [f"padding_{i}" for i in range(max(0, tests - len(tested)))]
     rows = {"estimand": "success", "role": "confirmatory", "test": "sign_flip", "direction": "greater"}
+    rows |= {"population": "families", "rule": "", "predictions": {}}
     if tested:
-        rows |= {"control": tested[0]["control"], "smallest_effect": {"value": 1.0, "unit": "1"}}
+        rows |= {"controls": tested[0]["controls"], "smallest_effect": {"value": 1.0, "unit": "1"}}
     more = [{**rows, "id": name, "experiments": [name]} for name in names] if tested else []
     return [*claims, *more], {name: constant.assign_attrs(first.attrs | {"experiment": name}) for name in names}
 

@@ -52,9 +52,7 @@ class Estimand:
     experiments, models : int
         How many of each its datasets are of: one dataset an (experiment, model).
     slope_on : str or None
-        Case variable on which the values are regressed; None where the estimate is their mean, or ``shares``.
-    shares : bool
-        One (step, frame) grid a case: the estimate is the step's share of its variance less the frame's.
+        Case variable on which the values are regressed; None where the estimate is their mean.
     settings : dict
         Accepted values by the name of each setting that an entry must give; a type where any value of it will do.
     """
@@ -63,7 +61,6 @@ class Estimand:
     experiments: int = 1
     models: int = 1
     slope_on: str | None = None
-    shares: bool = False
     settings: dict[str, tuple | type] = field(default_factory=dict)
 
 
@@ -81,7 +78,7 @@ ESTIMANDS = {
     "score_control": Estimand(SCORES, experiments=0, models=0),
     "step_damage": Estimand("erasure", settings=_OF_KIND),
     "step_minus_frame": Estimand("erasure", settings=_OF_KIND),
-    "damage_grid": Estimand("erasure", shares=True, settings=_OF_KIND),
+    "grid_effects": Estimand("erasure", settings=_OF_KIND),
     "direction_of_damage": Estimand("erasure", settings=_OF_KIND),
     "early_persistence": Estimand("erasure", settings=_OF_KIND),
     "sensitivity_peak": Estimand("erasure", settings=_OF_KIND),
@@ -193,8 +190,7 @@ def _check_entry(entry: dict, controls: list[str], where: object) -> None:
         given = entry.get("models", ["that of the run"])
         _require(len(given) == estimand.models, entry, "models", f"{estimand.models} for {entry['estimand']}", where)
     _check_settings(entry, estimand, where)
-    fitting = ("permutation",) if estimand.slope_on else ("bootstrap",) if estimand.shares else ()
-    fitting = fitting or tuple(test for test in TESTS if test != "permutation")
+    fitting = ("permutation",) if estimand.slope_on else tuple(test for test in TESTS if test != "permutation")
     _require(entry["test"] in fitting, entry, "test", f"{', '.join(fitting)}, for {entry['estimand']}", where)
     fits = (entry["test"] == "tost") == (entry["direction"] == "equivalent")
     _require(fits, entry, "direction", "equivalent with tost, and only with it", where)

@@ -16,6 +16,7 @@ import xarray as xr
 from chainofsteps.refusal import Refused
 from chainofsteps.statistics.claims import AGAINST
 
+_DUST = 1e-12
 SOLVED = ", solved"  # behind the family of a case that was solved in the first frame
 
 
@@ -40,7 +41,7 @@ def step_minus_frame(dataset: xr.Dataset, kind: str) -> xr.DataArray:
 
 
 def damage_grid(dataset: xr.Dataset, kind: str) -> xr.DataArray:
-    """E3: share of right frames lost by erasing one (step, frame) cell, above the floor; over (case, step, frame).
+    """Share of right frames lost by erasing one (step, frame) cell, above the floor; over (case, step, frame).
 
     Raises
     ------
@@ -56,6 +57,51 @@ def damage_grid(dataset: xr.Dataset, kind: str) -> xr.DataArray:
     lost = _above_floor(dataset, dataset["others_lost"].mean("seed")).isel(arm=arms[np.lexsort(places.T[::-1])])
     grid = lost.transpose("case", "arm").values.reshape(-1, len(steps), len(frames))
     return xr.DataArray(grid, {"case": dataset["case"], "step": steps, "frame": frames}, ("case", "step", "frame"))
+
+
+def grid_shares(grid: np.ndarray) -> np.ndarray:
+    """Shares of the variance of a (step, frame) grid that its two effects and their interaction explain.
+
+    Parameters
+    ----------
+    grid : ndarray, (step, frame)
+
+    Returns
+    -------
+    ndarray, (3,)
+        Step, frame, interaction, by the sums of squares of the balanced two-way layout; 0 where it does not vary.
+    """
+    centred = grid - grid.mean()
+    step, frame = np.broadcast_arrays(centred.mean(1, keepdims=True), centred.mean(0, keepdims=True))
+    squares = np.array([(part**2).sum() for part in (step, frame, centred - step - frame)])
+    return squares / squares.sum() if squares.sum() > _DUST else np.zeros(3)
+
+
+def grid_effects(dataset: xr.Dataset, kind: str) -> xr.DataArray:
+    """E3: variance of the grid of damage by step less that by frame, over the ``case`` that are no floor.
+
+    The value of a case is its jackknife pseudo-value (Tukey 1958; Miller 1974, Biometrika 61): their mean is the
+    variance of the mean grid's step effects less that of its frame effects, without what chance adds to either
+    (products of two cases, never of one with itself), and they spread as that difference does.
+    """
+    grid = damage_grid(dataset, kind).isel(case=~is_solved(dataset))
+    if grid.sizes["case"] < 3:
+        raise Refused(_name(dataset), "case", grid.sizes["case"], "at least 3, for a jackknife")
+    centred = grid - grid.mean(("step", "frame"))
+    values = _squared_mean(centred.mean("frame").values) - _squared_mean(centred.mean("step").values)
+    return xr.DataArray(values, {"case": grid["case"]}, ("case",))
+
+
+def _squared_mean(effects: np.ndarray) -> np.ndarray:
+    """Pseudo-values (case,) of the mean square of the mean of effects (case, k), by products of different cases."""
+
+    def of_products(total: np.ndarray, squares: np.ndarray, cases: int) -> np.ndarray:
+        return ((total**2).mean(-1) - squares) / (cases * (cases - 1))
+
+    cases, total, squares = len(effects), effects.sum(0), (effects**2).mean(1)
+    whole = of_products(total, squares.sum(), cases)
+    without = of_products(total - effects, squares.sum() - squares, cases - 1)
+    return cases * whole - (cases - 1) * without
 
 
 def direction_of_damage(dataset: xr.Dataset, kind: str) -> xr.DataArray:
@@ -220,7 +266,7 @@ PER_CASE: dict[str, Callable[..., xr.DataArray]] = {
     for function in (
         step_damage,
         step_minus_frame,
-        damage_grid,
+        grid_effects,
         direction_of_damage,
         early_persistence,
         sensitivity_peak,

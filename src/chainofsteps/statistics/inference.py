@@ -20,39 +20,14 @@ _BATCH = 1000  # resamples held in memory at a time
 
 
 def estimate(values: np.ndarray, regressor: np.ndarray | None = None) -> float:
-    """Mean of the values (case,), or their least-squares slope on a regressor (case,).
-
-    Of grids (case, step, frame): the step's share of the variance of the mean grid, less the frame's.
-    """
-    sample = _sample(values, regressor)
-    return float(_statistic(values, regressor)(*sample, axis=-1))
-
-
-def grid_shares(grids: np.ndarray) -> np.ndarray:
-    """Shares of the variance of a (step, frame) grid that its two effects and their interaction explain.
-
-    Sums of squares of the balanced two-way layout without replication.
-
-    Parameters
-    ----------
-    grids : ndarray, (..., step, frame)
-
-    Returns
-    -------
-    ndarray, (..., 3)
-        Step, frame, interaction; they sum to 1, or are 0 where the grid does not vary.
-    """
-    centred = grids - grids.mean((-2, -1), keepdims=True)
-    step, frame = centred.mean(-1, keepdims=True), centred.mean(-2, keepdims=True)
-    parts = [np.broadcast_to(part**2, grids.shape).sum((-2, -1)) for part in (step, frame, centred - step - frame)]
-    squares, total = np.stack(parts, axis=-1), (centred**2).sum((-2, -1))[..., None]
-    return np.divide(squares, total, out=np.zeros_like(squares), where=total > 1e-12)
+    """Mean of the values (case,), or their least-squares slope on a regressor (case,)."""
+    return float(_statistic(regressor)(*_sample(values, regressor), axis=-1))
 
 
 def is_constant(values: np.ndarray) -> bool:
     """Whether all cases are alike (to rounding), so that no interval and no test exist."""
     values = np.asarray(values, float)
-    return bool((np.ptp(values, axis=0) <= 1e-12 * max(1.0, float(np.abs(values).max()))).all())
+    return bool(np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())))
 
 
 def bca_interval(
@@ -65,8 +40,8 @@ def bca_interval(
 
     Parameters
     ----------
-    values : array (case,), or (case, step, frame)
-        One value a case, or one grid.
+    values : array (case,)
+        One value a case.
     draws, seed : int
         Number of resamples, and the seed that fixes them.
     level : float
@@ -87,14 +62,14 @@ def bca_interval(
     sample = _sample(values, regressor)
     if not 0 < level < 1:
         raise Refused("bca_interval", "level", level, "a number between 0 and 1")
-    if is_constant(values) or any(is_constant(part) for part in sample):
+    if any(is_constant(part) for part in sample):
         return np.nan, np.nan
-    resampled = _resample(sample, values, regressor, draws, seed)
+    resampled = _resample(sample, regressor, draws, seed)
     if is_constant(resampled.bootstrap_distribution):
         return np.nan, np.nan
     interval = bootstrap(
         sample,
-        _statistic(values, regressor),
+        _statistic(regressor),
         n_resamples=0,
         bootstrap_result=resampled,
         confidence_level=_expanded(level, len(sample[0])),
@@ -122,9 +97,9 @@ def bootstrap_p(
     NaN and refusals as in `bca_interval`, whose resamples it shares for the same draws and seed.
     """
     sample = _sample(values, regressor)
-    if is_constant(values) or any(is_constant(part) for part in sample):
+    if any(is_constant(part) for part in sample):
         return np.nan
-    resampled = _resample(sample, values, regressor, draws, seed).bootstrap_distribution
+    resampled = _resample(sample, regressor, draws, seed).bootstrap_distribution
     if is_constant(resampled):
         return np.nan
     tail = min(np.count_nonzero(resampled <= null), np.count_nonzero(resampled >= null))
@@ -213,32 +188,19 @@ def holm(p_values: np.ndarray) -> np.ndarray:
 
 
 def _sample(values: np.ndarray, regressor: np.ndarray | None) -> tuple[np.ndarray, ...]:
-    """What is resampled: values, with their regressor; of grids, the numbers of the cases."""
     sample = tuple(np.asarray(part, float) for part in (values, regressor) if part is not None)
     for name, part in zip(("values", "regressor"), sample, strict=False):
-        if part.ndim not in ((1, 3) if len(sample) == 1 else (1,)) or len(part) != len(sample[0]):
-            raise Refused("statistics", name, f"shape {part.shape}", "one number (or grid) a case")
+        if part.ndim != 1 or len(part) != len(sample[0]):
+            raise Refused("statistics", name, f"shape {part.shape}", "one number a case")
         if len(part) < LEAST_CASES:
             raise Refused("statistics", name, f"{len(part)} cases", f"at least {LEAST_CASES} cases")
         if not np.isfinite(part).all():
             raise Refused("statistics", name, "NaN or infinity", "finite numbers only")
-    return sample if sample[0].ndim == 1 else (np.arange(len(sample[0])),)
+    return sample
 
 
-def _statistic(values: np.ndarray, regressor: np.ndarray | None):
-    if regressor is not None:
-        return _slope
-    grids = np.asarray(values, float)
-    if grids.ndim == 1:
-        return np.mean
-
-    def share_difference(cases: np.ndarray, axis: int = -1) -> np.ndarray:
-        # Mean over the cases drawn, as how often each was: (..., case) numbers to (..., step, frame).
-        counts = (cases[..., None] == np.arange(len(grids))).sum(-2) / cases.shape[-1]
-        shares = grid_shares(np.tensordot(counts, grids, axes=1))
-        return shares[..., 0] - shares[..., 1]
-
-    return share_difference
+def _statistic(regressor: np.ndarray | None):
+    return np.mean if regressor is None else _slope
 
 
 def _slope(values: np.ndarray, regressor: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -250,11 +212,11 @@ def _slope(values: np.ndarray, regressor: np.ndarray, axis: int = -1) -> np.ndar
     )
 
 
-def _resample(sample: tuple[np.ndarray, ...], values: np.ndarray, regressor: np.ndarray | None, draws: int, seed: int):
+def _resample(sample: tuple[np.ndarray, ...], regressor: np.ndarray | None, draws: int, seed: int):
     # The percentile method only draws; bca_interval takes its resamples, so that a degenerate draw is seen first.
     return bootstrap(
         sample,
-        _statistic(values, regressor),
+        _statistic(regressor),
         n_resamples=draws,
         batch=_BATCH,
         paired=regressor is not None,

@@ -36,7 +36,7 @@ the population cannot have (a mean gain larger than its mean absolute gain) are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -44,8 +44,11 @@ from scipy.optimize import brentq
 
 from chainofsteps.refusal import Refused
 from chainofsteps.statistics import inference
-from chainofsteps.statistics.claims import ESTIMANDS
+from chainofsteps.statistics.claims import ESTIMANDS, asked_of, restricted
 from chainofsteps.statistics.estimands import GIVEN_FRAME, PER_CASE
+
+# Estimands that data can be made for; of others, values are drawn (`calibration.simulate_values`).
+ESTIMANDS_PLANTED = ("gain_of_steps", "order_difference", "difficulty_slope", "sequentiality")
 
 Features = dict[str, xr.Dataset]  # of one family, by experiment
 Maker = Callable[[Features, np.random.Generator], Features]
@@ -282,6 +285,12 @@ def permute_difficulty(features: Features, rng: np.random.Generator) -> Features
     return {name: dataset.assign_coords(difficulty=("case", difficulty)) for name, dataset in features.items()}
 
 
+def plantable(claims: Sequence[dict], experiments: Collection[str]) -> list[dict]:
+    """Entries that data with a known truth can be made for, of these experiments, with those of their controls."""
+    asked = asked_of(claims, experiments)
+    return restricted(asked, [claim["id"] for claim in asked if claim["estimand"] in ESTIMANDS_PLANTED])
+
+
 # Truths
 
 
@@ -306,7 +315,7 @@ def null_value(claim: dict, features: Features) -> float:
         if estimand != "sequentiality":
             raise Refused("calibration", claim["id"], f"a control of {estimand}", "a control of sequentiality")
         return smallest
-    if estimand not in ("gain_of_steps", "order_difference", "difficulty_slope", "sequentiality"):
+    if estimand not in ESTIMANDS_PLANTED:
         raise Refused("calibration", claim["id"], estimand, "an estimand that may be 0 on average")
     if claim["test"] != "tost":
         return 0.0

@@ -40,7 +40,7 @@ VERDICT_CODE = {
     "exploratory": -3,
 }
 READING_CODE = {"undecided": 0, "steps": 1, "frames": 2, "single pass": 3}
-# A positive control says nothing where its sampling order solves less than this share of the cases.
+# What an intervention does says nothing where its sampling order solves less than this share of the cases.
 ORDER_WORKS = 0.5
 # Unit and meaning of each column of the table.
 COLUMNS = {
@@ -59,7 +59,7 @@ COLUMNS = {
     "direction": ("", "what is claimed of the estimate"),
     "model_id": ("", "models, entries of config/models.yaml"),
     "purpose": ("", "block of seeds that the cases were drawn from"),
-    "estimate": ("unit", "value over the cases: their mean, a slope, or a difference of shares of variance"),
+    "estimate": ("unit", "value over the cases: their mean, or a slope"),
     "ci_low": ("unit", "lower end of the 95 % interval"),
     "ci_high": ("unit", "upper end of the 95 % interval"),
     "ci_low_corrected": ("unit", "lower end of the interval that holds for all tests of the table at once"),
@@ -371,7 +371,7 @@ def _measure(
         row |= {"estimate": np.nan, "verdict": "not testable here", "reason": f"constant {estimand.slope_on}"}
         return _Measure(row)
     row["ci_low"], row["ci_high"] = inference.bca_interval(values, draws, seed, 1 - ALPHA, regressor)
-    row["p"] = _p(claim, values, regressor, seed, draws)
+    row["p"] = p_value(claim, values, regressor, seed, draws)
     if not np.isfinite([row["ci_low"], row["ci_high"]]).all():
         row |= {"ci_low": np.nan, "ci_high": np.nan, "p": np.nan}
         return _Measure(row | {"verdict": "inconclusive", "reason": "constant resamples"})
@@ -379,14 +379,11 @@ def _measure(
 
 
 def _solved_share(dataset: xr.Dataset, family: str) -> float:
-    """Share of streams that are solved where nothing is changed; 1 where a dataset has no streams."""
-    if "correct" not in dataset:
+    """Share of streams that an experiment solves where it changes nothing; 1 of features, which nothing changes."""
+    if "arm" not in dataset.dims:
         return 1.0
-    right = dataset["correct"] == 1
-    if "arm" not in right.dims:
-        return float(right.isel(step=-1).mean())
-    here = (dataset["family"] == family) if family != POOLED else xr.DataArray(~is_solved(dataset), dims="case")
-    return float(right.isel(arm=0).isel(case=here.values).mean())
+    here = ~is_solved(dataset) if family == POOLED else (dataset["family"] == family).values
+    return float((dataset["correct"].isel(arm=0, case=here) == 1).mean())
 
 
 def _own_range(regressor: np.ndarray) -> np.ndarray:
@@ -396,14 +393,15 @@ def _own_range(regressor: np.ndarray) -> np.ndarray:
 
 def _judge_constant(claim: dict, values: np.ndarray) -> dict:
     """Without spread there is no interval; a control may still pass by an exact sign test of its n equal cases."""
-    p, value = 0.5 ** len(values), float(values.flat[0])
+    p, value = 0.5 ** len(values), float(values[0])
     passes = _control_word(claim["direction"], claim["smallest_effect"]["value"], value, value) == "replicated"
     if claim["role"] == "control" and passes and p <= ALPHA:
         return {"verdict": "replicated", "p": p, "reason": "all cases alike; exact sign test"}
     return {"verdict": "inconclusive", "reason": "constant outcome"}
 
 
-def _p(claim: dict, values: np.ndarray, regressor: np.ndarray | None, seed: int, draws: int) -> float:
+def p_value(claim: dict, values: np.ndarray, regressor: np.ndarray | None, seed: int, draws: int) -> float:
+    """p of an entry's test on its values (case,); of a control, against its bound."""
     if claim["test"] == "tost":
         return inference.tost(values, claim["smallest_effect"]["value"])
     if claim["test"] == "sign_flip":
@@ -426,12 +424,42 @@ def _correct(measures: list[_Measure], table: pd.DataFrame, seed: int, draws: in
         measure = measures[index]
         if measure.values is None:
             continue
-        # TOST at alpha is the interval at 1 - 2 alpha: each bound is a test of its own.
-        error = (2 if measure.row["direction"] == "equivalent" else 1) * ALPHA / len(tested)
-        interval = inference.bca_interval(measure.values, draws, seed, 1 - error, measure.regressor)
+        level = corrected_level(measure.row["direction"], len(tested))
+        interval = inference.bca_interval(measure.values, draws, seed, level, measure.regressor)
         corrected["p_adjusted"][index] = adjusted
         corrected["ci_low_corrected"][index], corrected["ci_high_corrected"][index] = interval
     return corrected
+
+
+def corrected_level(direction: str, tests: int) -> float:
+    """Level of an interval at which all of so many tests hold at once."""
+    # TOST at alpha is the interval at 1 - 2 alpha: each bound is a test of its own.
+    return 1 - (2 if direction == "equivalent" else 1) * ALPHA / tests
+
+
+def tested_values(claims: Sequence[dict], datasets: Iterable[xr.Dataset]) -> list[tuple[dict, str, np.ndarray]]:
+    """Values of every row that is tested on a mean: what a calibration draws cases from.
+
+    Parameters
+    ----------
+    claims, datasets
+        As `judge` takes them.
+
+    Returns
+    -------
+    list of tuple
+        Entry, family and values (case,); rows whose cases are all alike, slopes and controls are left out.
+    """
+    check_entries(claims)
+    data = _index(datasets)
+    found = []
+    for claim in claims:
+        if claim["role"] == "confirmatory" and not ESTIMANDS[claim["estimand"]].slope_on:
+            for family in _families(claim, data):
+                measure = _measure(claim, family, data, 0, inference.LEAST_CASES, None)
+                if measure.values is not None:
+                    found.append((claim, family, measure.values))
+    return found
 
 
 def _verdict(row: dict) -> tuple[str, str]:

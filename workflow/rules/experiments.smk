@@ -130,9 +130,4 @@ rule plan:
 rule interventions:
     input:
         rules.plan_interventions.output,
-        [
-            expand(rules.plot_intervention.output, figure=figure, model=model)
-            for model in get_intervening()
-            for figure, kind in KIND_OF.items()
-            if get_interventions(model, kind)
-        ],
+        get_figures(*dict.fromkeys(KIND_OF.values())),

@@ -1,28 +1,37 @@
 """
-Draws the figures and writes the report: a papermill notebook, executed, as one HTML page. On request, another page on the
-cases that were not solved (`snakemake results/report/failures.html`).
+Draws the figures of the features and writes the report: a papermill notebook a chapter, executed, joined to one HTML page.
+On request, another page on the cases that were not solved (`snakemake results/report/failures.html`).
 
-REQUIRED INPUTS: {results}/{cases,trajectories,features,statistics}/
-OUTPUTS: {results}/report/{index,failures}.html, {results}/figures/*.png; the executed notebooks are logs
+REQUIRED INPUTS: {results}/{cases,trajectories,features,statistics}/, figures of the experiments
+OUTPUTS: {results}/report/{index,failures}.html, {results}/report/chapters/{chapter}.html, {results}/figures/*.png; the
+executed notebooks are logs
 """
 
-FIGURES = RESULTS / "figures"
+# Chapters in the page's order, and the kinds of experiments whose figures each shows.
+CHAPTERS = {
+    "verdicts": [],
+    "steps": [],
+    "erasure": ["erasure"],
+    "plant": ["plant"],
+    "layers": ["layers", "swap", "ensemble"],
+    "orders": ["orders"],
+    "limits": [],
+}
 
 
-rule write_report:
+wildcard_constraints:
+    chapter="|".join(CHAPTERS),
+
+
+rule plot_features:
     input:
-        notebook="notebooks/report.ipynb",
         cases=expand(rules.draw_cases.output, family=FAMILIES),
-        fingerprint=expand(rules.fingerprint_model.output, model=config["model"]),
         trajectories=expand(
             rules.sample_trajectories.output, model=config["model"], experiment=EXPERIMENTS, family=FAMILIES
         ),
-        features=rules.judge_claims.input.features,
-        verdicts=rules.judge_claims.output.verdicts,
-        modules=get_modules("workflow/scripts/write_page.py"),
-        notebook_modules=get_modules("notebooks/report.ipynb"),
+        features=expand(rules.extract_features.output, model=config["model"], experiment=EXPERIMENTS, family=FAMILIES),
+        modules=get_modules("workflow/scripts/plot_features.py"),
     output:
-        page=report(RESULTS / "report" / "index.html", caption="../report/page.rst", category="Report"),
         success=report(FIGURES / "success_by_step.png", caption="../report/success.rst", category="Figures"),
         difficulty=report(
             FIGURES / "success_by_difficulty.png",
@@ -41,32 +50,77 @@ rule write_report:
             category="Figures",
         ),
     log:
-        notebook=LOGS / "report" / "report.ipynb",
-        text=LOGS / "report" / "report.log",
+        LOGS / "report" / "figures.log",
+    conda:
+        "../../environment.yml"
+    message:
+        "Plot the features"
+    script:
+        "../scripts/plot_features.py"
+
+
+def get_shown(wildcards):
+    """Figures that a chapter shows."""
+    features = list(rules.plot_features.output) if wildcards.chapter == "steps" else []
+    return features + get_figures(*CHAPTERS[wildcards.chapter])
+
+
+def get_calibrated():
+    """Figures of the calibration, as they lie there. No input of any rule: the page would then take an hour."""
+    return [path for path in rules.plot_calibration.output if Path(path).exists()]
+
+
+rule write_chapter:
+    input:
+        notebook="notebooks/{chapter}.ipynb",
+        verdicts=rules.judge_claims.output.verdicts,
+        figures=get_shown,
+        modules=get_modules("workflow/scripts/write_chapter.py"),
+        notebook_modules=lambda wildcards: get_modules(f"notebooks/{wildcards.chapter}.ipynb"),
+    output:
+        RESULTS / "report" / "chapters" / "{chapter}.html",
+    log:
+        notebook=LOGS / "report" / "{chapter}.ipynb",
+        text=LOGS / "report" / "{chapter}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        notebook=lambda wildcards, input: {
+            "verdicts": str(input.verdicts),
+            "figures": list(input.figures) + (get_calibrated() if wildcards.chapter == "verdicts" else []),
+        },
+    message:
+        "Write the chapter on {wildcards.chapter}"
+    script:
+        "../scripts/write_chapter.py"
+
+
+rule write_report:
+    input:
+        chapters=expand(rules.write_chapter.output, chapter=CHAPTERS),
+        verdicts=rules.judge_claims.output.verdicts,
+        fingerprints=expand(rules.fingerprint_model.output, model=dict.fromkeys([config["model"], *get_intervening()])),
+        modules=get_modules("workflow/scripts/write_report.py"),
+    output:
+        page=report(RESULTS / "report" / "index.html", caption="../report/page.rst", category="Report"),
+    log:
+        LOGS / "report" / "report.log",
     conda:
         "../../environment.yml"
     params:
         title="Do denoising steps reason?",
-        notebook=lambda wildcards, input, output: {
-            "cases": list(input.cases),
-            "trajectories": list(input.trajectories),
-            "features": list(input.features),
-            "verdicts": str(input.verdicts),
-            "fingerprint": str(input.fingerprint[0]),
-            "figures": str(Path(output.success).parent),
-        },
     message:
-        "Write the report"
+        "Join the chapters to the report"
     script:
-        "../scripts/write_page.py"
+        "../scripts/write_report.py"
 
 
 rule write_failures:
     input:
         notebook="notebooks/failures.ipynb",
-        cases=rules.write_report.input.cases,
-        trajectories=rules.write_report.input.trajectories,
-        features=rules.write_report.input.features,
+        cases=rules.plot_features.input.cases,
+        trajectories=rules.plot_features.input.trajectories,
+        features=rules.plot_features.input.features,
         modules=get_modules("workflow/scripts/write_page.py"),
         notebook_modules=get_modules("notebooks/failures.ipynb"),
     output:

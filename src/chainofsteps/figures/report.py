@@ -2,33 +2,116 @@
 
 from __future__ import annotations
 
+import base64
 import html
+from pathlib import Path
 
 import pandas as pd
-import xarray as xr
 
 from chainofsteps.figures.style import label
 
 ANSWER = "answer"
-
+POOLED = "all"
+# What each claim says, in our words.
+CLAIMS = {
+    "C1": "noise at one step breaks reasoning",
+    "C2": "noise at one frame hardly matters",
+    "C3": "early noise spreads over the whole trajectory and is not repaired",
+    "C4": "early steps hold several candidates, later ones prune to one",
+    "C5": "working memory: a state persists along the trajectory",
+    "C6": "self-correction over steps, in all frames at once",
+    "C7": "perception before action",
+    "C8": "layers have roles within a step",
+    "C9": "swapping one middle layer's tokens at the first step flips the result",
+    "C10": "averaging hidden states over seeds at the first step helps",
+    "C11": "fewer frames cost little",
+    "C12": "few steps cost much",
+}
+# Columns of verdicts.csv that tables print as they stand.
+_TEXTS = [
+    *("id", "family", "claim", "question", "paper", "group", "role", "status", "purpose"),
+    *("unit", "verdict", "reading", "controls", "reason"),
+]
+# Each verdict has a sign as well as a colour, from Okabe and Ito's palette.
+_SIGNS = {
+    "replicated": "✓",
+    "passed": "✓",
+    "direction only": "↗",
+    "inconclusive": "?",
+    "contradicted": "✗",
+    "not passed": "✗",
+    "controls failed": "!",
+    "not testable here": "–",
+}
 _STYLE = """
 :root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; margin: 0 auto; max-width: 70rem; padding: 1rem; }
+* { box-sizing: border-box; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; margin: 0 auto; max-width: 80rem;
+  padding: .5rem 1rem 3rem; }
 h1, h2, h3 { line-height: 1.2; }
+h1 { font-size: 1.6rem; margin: .3rem 0; }
+h2 { border-top: 2px solid #1c1c1c; padding-top: .6rem; }
+section:first-of-type h2 { border: 0; font-size: 1.15rem; margin: .3rem 0; padding: 0; }
+section:first-of-type h2 + p { font-size: .85rem; line-height: 1.35; margin: .3rem 0; max-width: none; }
+section { scroll-margin-top: 3rem; }
+[id] { scroll-margin-top: 3rem; }
+p, li { max-width: 52rem; overflow-wrap: anywhere; }
+a { color: #00568a; }
+.run { color: #555; font-size: .85rem; margin: .2rem 0; max-width: none; }
+nav { position: sticky; top: 0; z-index: 1; background: #fff; border-bottom: 1px solid #ccc; margin: .4rem 0;
+  padding: .35rem 0; overflow-x: auto; white-space: nowrap; }
+nav a { margin-right: 1.1rem; }
 img { max-width: 100%; height: auto; }
+figure { margin: 1rem 0 2rem; }
+figure > div { overflow-x: auto; }
+figcaption { color: #333; font-size: .9rem; max-width: 52rem; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; }
-th, td { border-bottom: 1px solid #ddd; padding: .3rem .6rem; text-align: left; white-space: nowrap; }
-th { white-space: normal; vertical-align: bottom; }
-td:first-child { white-space: normal; min-width: 6.5rem; }
+th, td { border-bottom: 1px solid #ddd; padding: .3rem .6rem; text-align: left; vertical-align: top; }
+.table td { white-space: nowrap; }
+th { vertical-align: bottom; }
+.full tbody th { border-bottom: 2px solid #bbb; font-weight: normal; max-width: 15rem; min-width: 9rem; }
+.full tbody th { vertical-align: top; }
+.full tbody tr:last-child td { border-bottom: 2px solid #bbb; }
+.full small { color: #555; display: block; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
+.table td.text > span { white-space: nowrap; }
+.table td.text { white-space: normal; min-width: 12rem; }
 code { background: #f3f3f3; padding: 0 .2em; overflow-wrap: anywhere; }
 a.anchor-link, .jp-OutputPrompt, .prompt { display: none; }
+.chip { border-radius: .25rem; border: 1px solid transparent; padding: 0 .35em; white-space: nowrap; }
+.replicated, .passed { background: #00568a; color: #fff; }
+.direction-only { background: #bfe3f7; color: #10303f; }
+.inconclusive { background: #ececec; color: #333; }
+.contradicted, .not-passed { background: #a84300; color: #fff; }
+.controls-failed { background: #fff; border-color: #a84300; color: #a84300; }
+.not-testable-here { background: #fff; border: 1px dashed #777; color: #555; }
+.reading { font-weight: 600; }
+.table .matrix { font-size: .72rem; line-height: 1.2; width: 100%; }
+.table .matrix th, .table .matrix td { padding: .12rem .35rem; vertical-align: top; white-space: normal; min-width: 0; }
+.matrix tbody th { font-weight: normal; max-width: 20rem; }
+.matrix small { color: #555; display: block; font-size: .68rem; }
+.matrix th small { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.table .matrix .ours, .table .matrix .n { white-space: nowrap; }
+.matrix .wide small { display: inline; margin-left: .5em; white-space: normal; }
+.tag { border: 1px solid #999; border-radius: .25rem; color: #555; font-size: .65rem; padding: 0 .25em; }
+details { margin: .6rem 0; }
+@media (max-width: 40rem) {
+  figure img { max-width: none; width: 42rem; }
+  .matrix thead { display: none; }
+  .matrix tr { border-bottom: 2px solid #bbb; display: block; padding: .4rem 0; }
+  .table .matrix th, .table .matrix td { border: 0; display: block; font-size: .8rem; max-width: none; }
+  .matrix th small { white-space: normal; }
+  .matrix td:empty { display: none; }
+  .matrix td::before { color: #555; content: attr(data-label); display: inline-block; width: 6rem; }
+  .table .matrix .ours { white-space: normal; }
+  .matrix .ours small { display: inline; }
+}
 """
 
 
 def page(title: str, body: str) -> str:
-    """A whole HTML page around the body of a notebook, with its style inside."""
+    """A whole HTML page around a body, with its style inside."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -36,30 +119,196 @@ def page(title: str, body: str) -> str:
     )
 
 
-def _table(header: list[str], rows: list[list[tuple[str, str]]]) -> str:
-    """Rows of (css class, text); names may break after an underscore."""
+def join_chapters(title: str, run: str, chapters: dict[str, str]) -> str:
+    """Body of the report: title, run, contents, then a section a chapter.
 
-    def cell(css: str, text: str) -> str:
-        return f'<td class="{css}">{html.escape(text).replace("_", "_<wbr>")}</td>'
+    Parameters
+    ----------
+    title : str
+        Heading of the page.
+    run : str
+        HTML that says what was run.
+    chapters : dict
+        Name -> HTML. The name is the anchor that links lead to.
+    """
+    links = "".join(f'<a href="#{name}">{label(name).capitalize()}</a>' for name in chapters)
+    sections = "\n".join(f'<section id="{name}">\n{body}\n</section>' for name, body in chapters.items())
+    return (
+        f"<header><h1>{html.escape(title)}</h1>\n{run}</header>\n"
+        f'<nav aria-label="Chapters">{links}</nav>\n<main>\n{sections}\n</main>'
+    )
 
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-    body = "".join("<tr>" + "".join(cell(*each) for each in row) + "</tr>" for row in rows)
-    return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+def read_verdicts(path: str | Path) -> pd.DataFrame:
+    """``verdicts.csv``, empty where a text is missing."""
+    table = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str))
+    # A table from before entries had a group.
+    if "group" not in table:
+        groups = table["role"].eq("control").map({True: "controls", False: "steps"})
+        table = table.assign(group=groups, paper="", status="confirmatory", question="")
+    return table.fillna(dict.fromkeys(_TEXTS, ""))
 
 
-def _number(value: float) -> str:
-    return "-" if pd.isna(value) else f"{value:z.3f}"
+def _table(header: list[str], rows: list[list[tuple[str, str]]], name: str = "table") -> str:
+    """Rows of (css class, HTML)."""
+    head = "".join(f'<th scope="col">{html.escape(each)}</th>' for each in header)
+    body = "".join(
+        "<tr>" + "".join(f'<td class="{css}">{content}</td>' for css, content in row) + "</tr>" for row in rows
+    )
+    return _box(f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>", name)
 
 
-def verdict_table(verdicts: pd.DataFrame) -> str:
-    """The judged claims as an HTML table.
+def _box(table: str, name: str, css: str = "") -> str:
+    """A table in a box that scrolls by itself, by keyboard as well."""
+    return (
+        f'<div class="table" role="region" aria-label="{html.escape(name)}" tabindex="0">'
+        f'<table class="{css}">{table}</table></div>'
+    )
+
+
+def _text(value: object) -> str:
+    """Escaped; may break after an underscore."""
+    return html.escape(str(value)).replace("_", "_<wbr>")
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return "-" if pd.isna(value) else f"{value:z.{digits}f}"
+
+
+def _chip(word: str) -> str:
+    sign = f'<span aria-hidden="true">{_SIGNS[word]}</span> ' if word in _SIGNS else ""
+    return f'<span class="chip {word.replace(" ", "-")}">{sign}{html.escape(word)}</span>'
+
+
+def shown_verdict(verdict: str, role: str, controls: str) -> str:
+    """The word that a table prints.
+
+    A claim whose controls failed is never said to be replicated, whatever the row says; a control passes or does not.
+    """
+    if role == "control":
+        return {"replicated": "passed", "not testable here": verdict}.get(verdict, "not passed")
+    return "controls failed" if controls.startswith("failed") and verdict != "not testable here" else verdict
+
+
+def _shown(row: pd.Series) -> str:
+    return _chip(shown_verdict(row["verdict"], row["role"], row["controls"]))
+
+
+def _tag(row: pd.Series) -> str:
+    """Says that an entry is not confirmatory."""
+    return "" if row["status"] == "confirmatory" else f' <span class="tag">{html.escape(row["status"])}</span>'
+
+
+def _judged(verdicts: pd.DataFrame) -> pd.DataFrame:
+    return verdicts[verdicts["id"] != ANSWER]
+
+
+def _span(values: pd.Series) -> str:
+    """One number, or the lowest to the highest."""
+    low, high = values.min(), values.max()
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def _size(rows: pd.DataFrame) -> str:
+    tested = rows[rows["n_cases"] > 0]
+    return "-" if tested.empty else f"{_span(tested['n_cases'])} x {_span(tested['n_seeds'])}"
+
+
+def _cell(row: pd.Series) -> str:
+    """Verdict, estimate and interval of one family."""
+    if row["verdict"] == "not testable here":
+        return f"{_shown(row)} <small>{html.escape(row['reason'])}</small>"
+    low, high = _number(row["ci_low"], 2), _number(row["ci_high"], 2)
+    interval = "" if pd.isna(row["ci_low"]) else f"<small>[{low}, {high}]</small>"
+    return f"{_shown(row)} {_number(row['estimate'], 2)} {interval}"
+
+
+def _controls(rows: pd.DataFrame) -> str:
+    """What the controls came to, with the families where they came to something else than in most."""
+    found = rows.groupby("controls", sort=False)["family"].agg(list)
+    if len(found) == 1:
+        return html.escape(found.index[0])
+    return "; ".join(
+        html.escape(controls if controls == "passed" else f"{controls} ({', '.join(families)})")
+        for controls, families in found.items()
+    )
+
+
+def verdict_matrix(verdicts: pd.DataFrame) -> str:
+    """All entries on one screen: a row each, a column a family, and a wide cell where families are pooled.
 
     Parameters
     ----------
     verdicts : DataFrame
-        As written to ``verdicts.csv``.
+        As :func:`read_verdicts` gives it.
     """
-    judged = verdicts[verdicts["id"] != ANSWER].fillna({"reason": ""})
+    judged, answers = _judged(verdicts), verdicts[verdicts["id"] == ANSWER]
+    pooled = set(judged.loc[judged["family"] == POOLED, "id"])
+    families = list(dict.fromkeys(judged.loc[~judged["id"].isin(pooled), "family"])) or [POOLED]
+    head = "".join(
+        f'<th scope="col">{_text(name)}</th>'
+        for name in ("claim", "paper", *(f"ours: {family}" for family in families), "n", "controls")
+    )
+    rows = []
+    if len(answers):
+        readings = answers.set_index("family")["reading"]
+        cells = "".join(
+            f'<td class="ours" data-label="{html.escape(family)}"><span class="reading">'
+            f"{html.escape(readings.get(family, ''))}</span></td>"
+            for family in families
+        )
+        rows.append(
+            '<tr><th scope="row"><a href="#Which-of-the-three-answers">Answer</a><small>steps, frames or a single pass'
+            f'</small></th><td data-label="paper">steps</td>{cells}<td class="n" data-label="n">{_size(answers)}</td>'
+            f'<td data-label="controls">{_controls(answers)}</td></tr>'
+        )
+    for entry, part in judged.groupby("id", sort=False):
+        rows.append(_matrix_row(entry, part, families))
+    return _box(f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>", "Verdicts", "matrix")
+
+
+def _matrix_row(entry: str, part: pd.DataFrame, families: list[str]) -> str:
+    first = part.iloc[0]
+    claims = f"{html.escape(first['claim'])} " if first["claim"] else ""
+    name = (
+        f'<th scope="row">{claims}<a href="#{html.escape(entry)}">{_text(entry)}</a>{_tag(first)}'
+        f'<small title="{html.escape(first["question"])}">{html.escape(first["question"])}</small></th>'
+    )
+    if POOLED in set(part["family"]):
+        whole = part[part["family"] == POOLED]
+        others = part.loc[part["family"] != POOLED].apply(
+            lambda row: shown_verdict(row["verdict"], row["role"], row["controls"]), axis=1
+        )
+        counts = [] if others.empty else [f"{count} {word}" for word, count in others.value_counts().items()]
+        more = f"<small>by family: {html.escape(', '.join(counts))}</small>" if counts else ""
+        cells = f'<td class="ours wide" data-label="ours" colspan="{len(families)}">{_cell(whole.iloc[0])}{more}</td>'
+        part = whole
+    else:
+        by_family = {row["family"]: _cell(row) for _, row in part.iterrows()}
+        cells = "".join(
+            f'<td class="ours" data-label="{html.escape(family)}">{by_family.get(family, "")}</td>'
+            for family in families
+        )
+    return (
+        f'<tr>{name}<td data-label="paper">{html.escape(first["paper"])}</td>{cells}'
+        f'<td class="n" data-label="n">{_size(part)}</td><td data-label="controls">{_controls(part)}</td></tr>'
+    )
+
+
+def verdict_table(verdicts: pd.DataFrame, group: str) -> str:
+    """The entries of a group in full, a row an (entry, family); an entry's first row is what its links lead to.
+
+    Parameters
+    ----------
+    verdicts : DataFrame
+        As :func:`read_verdicts` gives it.
+    group : str
+        Chapter that the entries belong to.
+    """
+    judged = _judged(verdicts)
+    judged = judged[judged["group"] == group]
+    if judged.empty:
+        return "<p>No entry of this chapter was judged.</p>"
     header = [
         "claim",
         "family",
@@ -67,50 +316,112 @@ def verdict_table(verdicts: pd.DataFrame) -> str:
         "estimate",
         "95 % interval",
         "smallest effect",
+        "unit",
         "adjusted p",
         "n",
-        "role",
-        "control",
+        "controls",
         "why",
     ]
-    rows = [
-        [
-            ("", row.id),
-            ("", row.family),
-            ("", row.verdict),
-            ("number", _number(row.estimate)),
-            ("number", "none" if pd.isna(row.ci_low) else f"{_number(row.ci_low)} to {_number(row.ci_high)}"),
-            ("number", f"{row.smallest_effect:g}"),
-            ("number", "< 0.001" if row.p_adjusted < 0.001 else _number(row.p_adjusted)),
-            ("number", f"{row.n_cases:g} x {row.n_seeds:g}"),
-            ("", row.role),
-            ("", str(row.controls)),
-            ("", row.reason),
+    head = "".join(f'<th scope="col">{name}</th>' for name in header)
+    body = "".join(_full_rows(entry, part) for entry, part in judged.groupby("id", sort=False))
+    return _box(f"<thead><tr>{head}</tr></thead>{body}", f"Verdicts on {group}", "full")
+
+
+def _full_rows(entry: str, part: pd.DataFrame) -> str:
+    """The rows of an entry, behind one cell that names it and asks its question."""
+    first = part.iloc[0]
+    name = (
+        f'<th scope="rowgroup" rowspan="{len(part)}" id="{html.escape(entry)}">{_text(entry)}{_tag(first)}'
+        f"<small>{html.escape(first['question'])}</small></th>"
+    )
+    rows = []
+    for _, row in part.iterrows():
+        interval = "none" if pd.isna(row["ci_low"]) else f"{_number(row['ci_low'])} to {_number(row['ci_high'])}"
+        cells = [
+            ("", html.escape(row["family"])),
+            ("", _shown(row)),
+            ("number", _number(row["estimate"])),
+            ("number", interval),
+            ("number", f"{row['smallest_effect']:g}"),
+            ("text", html.escape(row["unit"])),
+            ("number", "&lt; 0.001" if row["p_adjusted"] < 0.001 else _number(row["p_adjusted"])),
+            ("number", f"{row['n_cases']:g} x {row['n_seeds']:g}"),
+            ("", _text(row["controls"])),
+            ("text", html.escape(row["reason"])),
         ]
-        for row in judged.itertuples()
-    ]
-    return _table(header, rows)
+        rows.append("".join(f'<td class="{css}">{content}</td>' for css, content in cells))
+    return f"<tbody><tr>{name}{'</tr><tr>'.join(rows)}</tr></tbody>"
 
 
 def answer_table(verdicts: pd.DataFrame) -> str:
     """Steps, frames or single pass, by family."""
-    answers = verdicts[verdicts["id"] == ANSWER].fillna({"reason": ""})
-    rows = [[("", row.family), ("", row.reading), ("", row.reason)] for row in answers.itertuples()]
-    return _table(["family", "answer", "why"], rows)
+    answers = verdicts[verdicts["id"] == ANSWER]
+    rows = [
+        [("", _text(row.family)), ("", _text(row.reading)), ("text", _text(row.reason))] for row in answers.itertuples()
+    ]
+    return _table(["family", "answer", "why"], rows, "Answers")
 
 
-def run_line(fingerprint: dict, by_family: dict[str, dict[str, xr.Dataset]]) -> str:
-    """One paragraph: model, revision, cases, seeds, network evaluations."""
-    experiments = next(iter(by_family.values()))
-    first = next(iter(experiments.values()))
-    runs = "; ".join(f"{label(name)}: {ds.sizes['step']} network evaluations" for name, ds in experiments.items())
-    parameters = sum(fingerprint["parameters"].values())
-    text = (
-        f"Model {fingerprint['model_id']}, revision {fingerprint['revision'][:12]}, "
-        f"{parameters / 1e6:.2f} M parameters; "
-        f"{first.sizes['case']} {first.attrs['purpose']} cases a family, {first.sizes['seed']} seeds each; {runs}."
+def claim_table(verdicts: pd.DataFrame) -> str:
+    """The paper's claims and how often each verdict was given to their entries."""
+    judged = _judged(verdicts)
+    judged = judged[judged["role"] != "control"]
+    rows = []
+    for claim, words in CLAIMS.items():
+        part = judged[judged["claim"].str.split(", ").map(lambda claims, claim=claim: claim in claims)]
+        entries = ", ".join(f'<a href="#{html.escape(entry)}">{_text(entry)}</a>' for entry in part["id"].unique())
+        chips = part.apply(lambda row: shown_verdict(row["verdict"], row["role"], row["controls"]), axis=1)
+        counts = {} if part.empty else chips.value_counts().to_dict()
+        given = " ".join(f"<span>{count} x {_chip(word)}</span>" for word, count in counts.items())
+        rows.append(
+            [("text", f"{claim}: {html.escape(words)}"), ("text", entries or "none"), ("text", given or "not judged")]
+        )
+    return _table(["the paper's claim", "asked by", "verdicts"], rows, "Claims")
+
+
+def run_lines(fingerprints: list[dict], verdicts: pd.DataFrame) -> str:
+    """What was run, in a paragraph: cases, seeds, and each model with its revision."""
+    judged = _judged(verdicts)
+    judged = judged[judged["n_cases"] > 0]
+    models = "; ".join(
+        f"{label(each['model_id'])}, revision {each['revision'][:12]}, "
+        f"{sum(each['parameters'].values()) / 1e6:.2f} M parameters"
+        for each in fingerprints
     )
-    return f"<p>{html.escape(text)}</p>"
+    text = (
+        f"Cases a row: {_span(judged['n_cases'])} ({', '.join(judged['purpose'].unique())}); "
+        f"seeds a case: {_span(judged['n_seeds'])}. Models: {models}."
+    )
+    return f'<p class="run">{html.escape(text)}</p>'
+
+
+def show(figures: list[str], name: str, caption: str, rule: str = "run_intervention") -> str:
+    """Figures of a name, one a model or family, each with its caption and the command that makes it again.
+
+    Parameters
+    ----------
+    figures : list of str
+        PNG files; those called ``{name}.png`` or ``{name}_*.png`` are shown.
+    name : str
+        Name of the figure.
+    caption : str
+        What is seen; also read out in place of the picture.
+    rule : str
+        Rule from which the command starts anew.
+    """
+    paths = [path for path in map(Path, figures) if path.stem == name or path.stem.startswith(f"{name}_")]
+    blocks = []
+    for path in paths:
+        which = label(path.stem.removeprefix(name).strip("_"))
+        text = html.escape(f"{which.capitalize()}: {caption}" if which else caption)
+        image = base64.b64encode(path.read_bytes()).decode()
+        blocks.append(
+            f'<figure><div role="region" aria-label="{html.escape(label(path.stem))}" tabindex="0">'
+            f'<img src="data:image/png;base64,{image}" alt="{text}"></div><figcaption>{text} Rerun: '
+            f"<code>snakemake --cores 2 --forcerun {rule} -- {html.escape(path.as_posix())}</code></figcaption>"
+            "</figure>"
+        )
+    return "\n".join(blocks) or f"<p>{html.escape(label(name))}: not made in this run.</p>"
 
 
 def failure_table(failures: list[dict[str, object]]) -> str:
@@ -129,17 +440,17 @@ def failure_table(failures: list[dict[str, object]]) -> str:
     ]
     rows = [
         [
-            ("", str(row["case"])),
-            ("number", str(row["seed"])),
-            ("number", str(row["difficulty"])),
-            ("number", "none" if row["frame"] is None else str(row["frame"])),
-            ("number", "-" if row["step"] is None else str(row["step"])),
-            ("", row["held"] or "-"),
-            ("", row["right"] or "-"),
+            ("", _text(row["case"])),
+            ("number", _text(row["seed"])),
+            ("number", _text(row["difficulty"])),
+            ("number", "none" if row["frame"] is None else _text(row["frame"])),
+            ("number", "-" if row["step"] is None else _text(row["step"])),
+            ("", _text(row["held"] or "-")),
+            ("", _text(row["right"] or "-")),
             ("", "yes" if row["was_right"] else "no"),
-            ("", ", ".join(map(label, row["broken"]))),
+            ("", _text(", ".join(map(label, row["broken"])))),
             ("number", "{} of {}".format(*row["other_seeds"])),
         ]
         for row in failures
     ]
-    return _table(header, rows)
+    return _table(header, rows, "Failures")

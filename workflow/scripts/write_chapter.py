@@ -1,0 +1,10 @@
+"""Execute a chapter's notebook with papermill and write what it says, for the page that joins the chapters."""
+
+from pathlib import Path
+
+from chainofsteps.figures.notebooks import execute
+from chainofsteps.refusal import at_the_door
+
+with at_the_door(snakemake.log.text):
+    body = execute(snakemake.input.notebook, snakemake.log.notebook, snakemake.params.notebook)
+    Path(snakemake.output[0]).write_text(body)

@@ -67,7 +67,7 @@ def get_shown(wildcards):
 
 def get_calibrated():
     """Figures of the calibration, as they lie there. No input of any rule: the page would then take an hour."""
-    return [path for path in rules.plot_calibration.output if Path(path).exists()]
+    return [str(path) for path in rules.plot_calibration.output if Path(path).exists()]
 
 
 rule write_chapter:

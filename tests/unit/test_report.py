@@ -76,12 +76,12 @@ def test_the_matrix_has_a_row_an_entry_and_a_column_a_family():
     answers = [row("answer", family, role="", reading=reading) for family, reading in (("a", "steps"), ("b", "frames"))]
     verdicts = pd.DataFrame([row("E0", "a"), row("E0", "b", verdict="inconclusive"), row("E1", "b"), *answers])
     rows = re.findall(r"<tr>.*?</tr>", verdict_matrix(verdicts))
-    assert text(rows[0]) == "claim paper ours: a ours: b n controls"
+    assert text(rows[0]) == "claim paper ours: a ours: b unit n controls"
     assert "steps frames 64 x 2 passed" in text(rows[1])
     assert text(rows[2]) == (
-        "C6 E0 Do steps gain? ✓ replicated 0.25 [0.12, 0.38] ? inconclusive 0.25 [0.12, 0.38] 64 x 2 passed"
+        "C6 E0 Do steps gain? ✓ replicated 0.25 [0.12, 0.38] ? inconclusive 0.25 [0.12, 0.38] probability 64 x 2 passed"
     )
-    assert rows[3].count("<td") == 5 and 'data-label="a"></td>' in rows[3]
+    assert rows[3].count("<td") == 6 and 'data-label="a"></td>' in rows[3]
 
 
 def test_pooled_families_stand_in_one_wide_cell():
@@ -97,7 +97,7 @@ def test_pooled_families_stand_in_one_wide_cell():
 def test_what_cannot_be_tested_says_why():
     reason = "the paper gives no measure"
     untestable = row("C8", "all", verdict="not testable here", role="untestable", n_cases=0, reason=reason)
-    assert f"not testable here {reason} - passed" in text(verdict_matrix(pd.DataFrame([untestable])))
+    assert f"not testable here {reason} probability - passed" in text(verdict_matrix(pd.DataFrame([untestable])))
 
 
 def test_links_of_the_matrix_lead_to_rows_of_the_chapters():

@@ -49,7 +49,7 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; margin: 0 auto; max-width: 80rem;
   padding: .5rem 1rem 3rem; }
 h1, h2, h3 { line-height: 1.2; }
-h1 { font-size: 1.6rem; margin: .3rem 0; }
+h1 { font-size: 1.4rem; margin: .2rem 0; }
 h2 { border-top: 2px solid #1c1c1c; padding-top: .6rem; }
 section:first-of-type h2 { border: 0; font-size: 1.15rem; margin: .3rem 0; padding: 0; }
 section:first-of-type h2 + p { font-size: .85rem; line-height: 1.35; margin: .3rem 0; max-width: none; }
@@ -58,8 +58,8 @@ section { scroll-margin-top: 3rem; }
 p, li { max-width: 52rem; overflow-wrap: anywhere; }
 a { color: #00568a; }
 .run { color: #555; font-size: .85rem; margin: .2rem 0; max-width: none; }
-nav { position: sticky; top: 0; z-index: 1; background: #fff; border-bottom: 1px solid #ccc; margin: .4rem 0;
-  padding: .35rem 0; overflow-x: auto; white-space: nowrap; }
+nav { position: sticky; top: 0; z-index: 1; background: #fff; border-bottom: 1px solid #ccc; margin: .2rem 0;
+  padding: .25rem 0; overflow-x: auto; white-space: nowrap; }
 nav a { margin-right: 1.1rem; }
 img { max-width: 100%; height: auto; }
 figure { margin: 1rem 0 2rem; }
@@ -93,6 +93,7 @@ a.anchor-link, .jp-OutputPrompt, .prompt { display: none; }
 .matrix small { color: #555; display: block; font-size: .68rem; }
 .matrix th small { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .table .matrix .ours, .table .matrix .n { white-space: nowrap; }
+.table .matrix .unit { max-width: 6rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .matrix .wide small { display: inline; margin-left: .5em; white-space: normal; }
 .tag { border: 1px solid #999; border-radius: .25rem; color: #555; font-size: .65rem; padding: 0 .25em; }
 details { margin: .6rem 0; }
@@ -104,7 +105,7 @@ details { margin: .6rem 0; }
   .matrix th small { white-space: normal; }
   .matrix td:empty { display: none; }
   .matrix td::before { color: #555; content: attr(data-label); display: inline-block; width: 6rem; }
-  .table .matrix .ours { white-space: normal; }
+  .table .matrix .ours, .table .matrix .unit { white-space: normal; }
   .matrix .ours small { display: inline; }
 }
 """
@@ -247,7 +248,7 @@ def verdict_matrix(verdicts: pd.DataFrame) -> str:
     families = list(dict.fromkeys(judged.loc[~judged["id"].isin(pooled), "family"])) or [POOLED]
     head = "".join(
         f'<th scope="col">{_text(name)}</th>'
-        for name in ("claim", "paper", *(f"ours: {family}" for family in families), "n", "controls")
+        for name in ("claim", "paper", *(f"ours: {family}" for family in families), "unit", "n", "controls")
     )
     rows = []
     if len(answers):
@@ -257,9 +258,10 @@ def verdict_matrix(verdicts: pd.DataFrame) -> str:
             f"{html.escape(readings.get(family, ''))}</span></td>"
             for family in families
         )
+        link = '<a href="#Which-of-the-three-answers">Answer</a><small>steps, frames or a single pass</small>'
         rows.append(
-            '<tr><th scope="row"><a href="#Which-of-the-three-answers">Answer</a><small>steps, frames or a single pass'
-            f'</small></th><td data-label="paper">steps</td>{cells}<td class="n" data-label="n">{_size(answers)}</td>'
+            f'<tr><th scope="row">{link}</th><td data-label="paper">steps</td>{cells}<td data-label="unit"></td>'
+            f'<td class="n" data-label="n">{_size(answers)}</td>'
             f'<td data-label="controls">{_controls(answers)}</td></tr>'
         )
     for entry, part in judged.groupby("id", sort=False):
@@ -289,8 +291,10 @@ def _matrix_row(entry: str, part: pd.DataFrame, families: list[str]) -> str:
             f'<td class="ours" data-label="{html.escape(family)}">{by_family.get(family, "")}</td>'
             for family in families
         )
+    unit = html.escape(first["unit"])
     return (
         f'<tr>{name}<td data-label="paper">{html.escape(first["paper"])}</td>{cells}'
+        f'<td class="unit" data-label="unit" title="{unit}">{unit}</td>'
         f'<td class="n" data-label="n">{_size(part)}</td><td data-label="controls">{_controls(part)}</td></tr>'
     )
 

@@ -97,6 +97,10 @@ def test_pooled_families_stand_in_one_wide_cell():
 def test_what_cannot_be_tested_says_why():
     reason = "the paper gives no measure"
     untestable = row("C8", "all", verdict="not testable here", role="untestable", n_cases=0, reason=reason)
+    untestable |= dict.fromkeys(["smallest_effect", "estimate", "ci_low", "p_adjusted"], float("nan"))
+    assert "not testable here - none - probability - - passed" in text(
+        verdict_table(pd.DataFrame([untestable]), "steps")
+    )
     assert f"not testable here {reason} probability - passed" in text(verdict_matrix(pd.DataFrame([untestable])))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -89,11 +90,12 @@ a.anchor-link, .jp-OutputPrompt, .prompt { display: none; }
 .reading { font-weight: 600; }
 .table .matrix { font-size: .72rem; line-height: 1.2; width: 100%; }
 .table .matrix th, .table .matrix td { padding: .12rem .35rem; vertical-align: top; white-space: normal; min-width: 0; }
-.matrix tbody th { font-weight: normal; max-width: 20rem; }
+.matrix tbody th { font-weight: normal; max-width: 17rem; }
 .matrix small { color: #555; display: block; font-size: .68rem; }
 .matrix th small { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .table .matrix .ours, .table .matrix .n { white-space: nowrap; }
-.table .matrix .unit { max-width: 6rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.table .matrix .paper { min-width: 11rem; }
+.table .matrix .unit { max-width: 4.5rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .matrix .wide small { display: inline; margin-left: .5em; white-space: normal; }
 .tag { border: 1px solid #999; border-radius: .25rem; color: #555; font-size: .65rem; padding: 0 .25em; }
 details { margin: .6rem 0; }
@@ -200,6 +202,12 @@ def _tag(row: pd.Series) -> str:
     return "" if row["status"] == "confirmatory" else f' <span class="tag">{html.escape(row["status"])}</span>'
 
 
+def _counts(rows: pd.DataFrame) -> list[tuple[str, int]]:
+    """How often each word is shown, the most frequent first."""
+    words = zip(rows["verdict"], rows["role"], rows["controls"], strict=True)
+    return Counter(shown_verdict(*each) for each in words).most_common()
+
+
 def _judged(verdicts: pd.DataFrame) -> pd.DataFrame:
     return verdicts[verdicts["id"] != ANSWER]
 
@@ -225,7 +233,7 @@ def _cell(row: pd.Series) -> str:
 
 
 def _controls(rows: pd.DataFrame) -> str:
-    """What the controls came to, with the families where they came to something else than in most."""
+    """What the controls came to, with the families where they did not pass."""
     found = rows.groupby("controls", sort=False)["family"].agg(list)
     if len(found) == 1:
         return html.escape(found.index[0])
@@ -260,7 +268,7 @@ def verdict_matrix(verdicts: pd.DataFrame) -> str:
         )
         link = '<a href="#Which-of-the-three-answers">Answer</a><small>steps, frames or a single pass</small>'
         rows.append(
-            f'<tr><th scope="row">{link}</th><td data-label="paper">steps</td>{cells}<td data-label="unit"></td>'
+            f'<tr><th scope="row">{link}</th><td class="paper" data-label="paper">steps</td>{cells}<td data-label="unit"></td>'
             f'<td class="n" data-label="n">{_size(answers)}</td>'
             f'<td data-label="controls">{_controls(answers)}</td></tr>'
         )
@@ -278,11 +286,8 @@ def _matrix_row(entry: str, part: pd.DataFrame, families: list[str]) -> str:
     )
     if POOLED in set(part["family"]):
         whole = part[part["family"] == POOLED]
-        others = part.loc[part["family"] != POOLED].apply(
-            lambda row: shown_verdict(row["verdict"], row["role"], row["controls"]), axis=1
-        )
-        counts = [] if others.empty else [f"{count} {word}" for word, count in others.value_counts().items()]
-        more = f"<small>by family: {html.escape(', '.join(counts))}</small>" if counts else ""
+        counts = ", ".join(f"{count} {word}" for word, count in _counts(part[part["family"] != POOLED]))
+        more = f"<small>by family: {html.escape(counts)}</small>" if counts else ""
         cells = f'<td class="ours wide" data-label="ours" colspan="{len(families)}">{_cell(whole.iloc[0])}{more}</td>'
         part = whole
     else:
@@ -293,7 +298,7 @@ def _matrix_row(entry: str, part: pd.DataFrame, families: list[str]) -> str:
         )
     unit = html.escape(first["unit"])
     return (
-        f'<tr>{name}<td data-label="paper">{html.escape(first["paper"])}</td>{cells}'
+        f'<tr>{name}<td class="paper" data-label="paper">{html.escape(first["paper"])}</td>{cells}'
         f'<td class="unit" data-label="unit" title="{unit}">{unit}</td>'
         f'<td class="n" data-label="n">{_size(part)}</td><td data-label="controls">{_controls(part)}</td></tr>'
     )
@@ -346,10 +351,10 @@ def _full_rows(entry: str, part: pd.DataFrame) -> str:
             ("", _shown(row)),
             ("number", _number(row["estimate"])),
             ("number", interval),
-            ("number", f"{row['smallest_effect']:g}"),
+            ("number", "-" if pd.isna(row["smallest_effect"]) else f"{row['smallest_effect']:g}"),
             ("text", html.escape(row["unit"])),
             ("number", "&lt; 0.001" if row["p_adjusted"] < 0.001 else _number(row["p_adjusted"])),
-            ("number", f"{row['n_cases']:g} x {row['n_seeds']:g}"),
+            ("number", _size(row.to_frame().T)),
             ("", _text(row["controls"])),
             ("text", html.escape(row["reason"])),
         ]
@@ -374,9 +379,7 @@ def claim_table(verdicts: pd.DataFrame) -> str:
     for claim, words in CLAIMS.items():
         part = judged[judged["claim"].str.split(", ").map(lambda claims, claim=claim: claim in claims)]
         entries = ", ".join(f'<a href="#{html.escape(entry)}">{_text(entry)}</a>' for entry in part["id"].unique())
-        chips = part.apply(lambda row: shown_verdict(row["verdict"], row["role"], row["controls"]), axis=1)
-        counts = {} if part.empty else chips.value_counts().to_dict()
-        given = " ".join(f"<span>{count} x {_chip(word)}</span>" for word, count in counts.items())
+        given = " ".join(f"<span>{count} x {_chip(word)}</span>" for word, count in _counts(part))
         rows.append(
             [("text", f"{claim}: {html.escape(words)}"), ("text", entries or "none"), ("text", given or "not judged")]
         )

@@ -94,7 +94,7 @@ a.anchor-link, .jp-OutputPrompt, .prompt { display: none; }
 .matrix small { color: #555; display: block; font-size: .68rem; }
 .matrix th small { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .table .matrix .ours, .table .matrix .n { white-space: nowrap; }
-.table .matrix .paper { min-width: 11rem; }
+.table .matrix td:first-of-type { min-width: 11rem; }
 .table .matrix .unit { max-width: 4.5rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .matrix .wide small { display: inline; margin-left: .5em; white-space: normal; }
 .tag { border: 1px solid #999; border-radius: .25rem; color: #555; font-size: .65rem; padding: 0 .25em; }
@@ -268,7 +268,7 @@ def verdict_matrix(verdicts: pd.DataFrame) -> str:
         )
         link = '<a href="#Which-of-the-three-answers">Answer</a><small>steps, frames or a single pass</small>'
         rows.append(
-            f'<tr><th scope="row">{link}</th><td class="paper" data-label="paper">steps</td>{cells}<td data-label="unit"></td>'
+            f'<tr><th scope="row">{link}</th><td data-label="paper">steps</td>{cells}<td data-label="unit"></td>'
             f'<td class="n" data-label="n">{_size(answers)}</td>'
             f'<td data-label="controls">{_controls(answers)}</td></tr>'
         )
@@ -298,7 +298,7 @@ def _matrix_row(entry: str, part: pd.DataFrame, families: list[str]) -> str:
         )
     unit = html.escape(first["unit"])
     return (
-        f'<tr>{name}<td class="paper" data-label="paper">{html.escape(first["paper"])}</td>{cells}'
+        f'<tr>{name}<td data-label="paper">{html.escape(first["paper"])}</td>{cells}'
         f'<td class="unit" data-label="unit" title="{unit}">{unit}</td>'
         f'<td class="n" data-label="n">{_size(part)}</td><td data-label="controls">{_controls(part)}</td></tr>'
     )

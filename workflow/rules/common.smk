@@ -53,6 +53,7 @@ EXPERIMENTS = list(config["experiments"])
 RESULTS = Path(config["results"])
 LOGS = Path("logs") / RESULTS
 FIRST = {"cases": config["cases"]["first"], "interventions": config["interventions"]["first"]}
+FIGURES = RESULTS / "figures"
 SOLVED = "solved_"  # before the name of a family: its cases when all is done
 
 
@@ -185,6 +186,19 @@ def get_intervening():
 def get_interventions(model, kind):
     """Experiments of a kind that are made with a model."""
     return [name for name, given in INTERVENING.items() if given["kind"] == kind and model in given["models"]]
+
+
+def get_figures(*kinds):
+    """Figures of the experiments of some kinds, one a model that they are made with."""
+    return [
+        path
+        for kind in kinds
+        for figure in KIND_OF
+        if KIND_OF[figure] == kind
+        for model in get_intervening()
+        if get_interventions(model, kind)
+        for path in expand(rules.plot_intervention.output, figure=figure, model=model)
+    ]
 
 
 def get_cases(wildcards):

@@ -7,7 +7,6 @@ OUTPUTS: {results}/interventions/{cases/{world},plan,{model}/{intervention}}, {r
 """
 
 INTERVENTIONS = RESULTS / "interventions"
-FIGURES = RESULTS / "figures"
 COMMON = config["interventions"]
 KIND_OF = {
     "damage_by_dose": "erasure",
@@ -133,9 +132,4 @@ rule plan:
 rule interventions:
     input:
         rules.plan_interventions.output,
-        [
-            expand(rules.plot_intervention.output, figure=figure, model=model)
-            for model in get_intervening()
-            for figure, kind in KIND_OF.items()
-            if get_interventions(model, kind)
-        ],
+        get_figures(*dict.fromkeys(KIND_OF.values())),

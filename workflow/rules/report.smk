@@ -1,21 +1,16 @@
 """
-Writes the report: papermill notebooks, a chapter each, executed and joined behind the verdicts as one HTML page. On request,
-another page on the cases that were not solved (`snakemake results/report/failures.html`).
+Draws the figures of the features and writes the report: a papermill notebook a chapter, executed, joined to one HTML page.
+On request, another page on the cases that were not solved (`snakemake results/report/failures.html`).
 
 REQUIRED INPUTS: {results}/{cases,trajectories,features,statistics}/, figures of the experiments
-OUTPUTS: {results}/report/{index,failures,chapters/*}.html, {results}/figures/*.png; the executed notebooks are logs
+OUTPUTS: {results}/report/{index,failures}.html, {results}/report/chapters/{chapter}.html, {results}/figures/*.png; the
+executed notebooks are logs
 """
 
+# Chapters in the page's order, and the kinds of experiments whose figures each shows.
 CHAPTERS = {
-    "steps": "Steps, frames or one pass",
-    "erasure": "Erasure",
-    "plant": "Plants",
-    "layers": "Layers",
-    "orders": "Orders, steps, frames",
-    "limits": "Limits",
-}
-# Kinds of experiments whose figures a chapter shows.
-SHOWN = {
+    "verdicts": [],
+    "steps": [],
     "erasure": ["erasure"],
     "plant": ["plant"],
     "layers": ["layers", "swap", "ensemble"],
@@ -25,33 +20,18 @@ SHOWN = {
 
 
 wildcard_constraints:
-    chapter="|".join(SHOWN),
+    chapter="|".join(CHAPTERS),
 
 
-def get_shown(wildcards):
-    """Figures of a chapter by name."""
-    return {
-        f"{figure}_{model}": str(FIGURES / f"{figure}_{model}.png")
-        for figure, kind in KIND_OF.items()
-        if kind in SHOWN[wildcards.chapter]
-        for model in get_intervening()
-        if get_interventions(model, kind)
-    }
-
-
-rule write_steps:
+rule plot_features:
     input:
-        notebook="notebooks/steps.ipynb",
         cases=expand(rules.draw_cases.output, world=FAMILIES),
         trajectories=expand(
             rules.sample_trajectories.output, model=config["model"], experiment=EXPERIMENTS, family=FAMILIES
         ),
         features=expand(rules.extract_features.output, model=config["model"], experiment=EXPERIMENTS, family=FAMILIES),
-        verdicts=rules.judge_claims.output.verdicts,
-        modules=get_modules("workflow/scripts/write_chapter.py"),
-        notebook_modules=get_modules("notebooks/steps.ipynb"),
+        modules=get_modules("workflow/scripts/plot_features.py"),
     output:
-        chapter=RESULTS / "report" / "chapters" / "steps.html",
         success=report(FIGURES / "success_by_step.png", caption="../report/success.rst", category="Figures"),
         difficulty=report(
             FIGURES / "success_by_difficulty.png",
@@ -70,40 +50,45 @@ rule write_steps:
             category="Figures",
         ),
     log:
-        notebook=LOGS / "report" / "steps.ipynb",
-        text=LOGS / "report" / "steps.log",
+        LOGS / "report" / "figures.log",
     conda:
         "../../environment.yml"
-    params:
-        notebook=lambda wildcards, input, output: {
-            "cases": list(input.cases),
-            "trajectories": list(input.trajectories),
-            "features": list(input.features),
-            "verdicts": str(input.verdicts),
-            "figures": str(Path(output.success).parent),
-        },
     message:
-        "Write the chapter on steps"
+        "Plot the features"
     script:
-        "../scripts/write_chapter.py"
+        "../scripts/plot_features.py"
+
+
+def get_shown(wildcards):
+    """Figures that a chapter shows."""
+    features = list(rules.plot_features.output) if wildcards.chapter == "steps" else []
+    return features + get_figures(*CHAPTERS[wildcards.chapter])
+
+
+def get_calibrated():
+    """Figures of the calibration, as they lie there. No input of any rule: the page would then take an hour."""
+    return [str(path) for path in rules.plot_calibration.output if Path(path).exists()]
 
 
 rule write_chapter:
     input:
         notebook="notebooks/{chapter}.ipynb",
-        figures=lambda wildcards: list(get_shown(wildcards).values()),
         verdicts=rules.judge_claims.output.verdicts,
+        figures=get_shown,
         modules=get_modules("workflow/scripts/write_chapter.py"),
         notebook_modules=lambda wildcards: get_modules(f"notebooks/{wildcards.chapter}.ipynb"),
     output:
-        chapter=RESULTS / "report" / "chapters" / "{chapter}.html",
+        RESULTS / "report" / "chapters" / "{chapter}.html",
     log:
         notebook=LOGS / "report" / "{chapter}.ipynb",
         text=LOGS / "report" / "{chapter}.log",
     conda:
         "../../environment.yml"
     params:
-        notebook=lambda wildcards, input: {"figures": get_shown(wildcards), "verdicts": str(input.verdicts)},
+        notebook=lambda wildcards, input: {
+            "verdicts": str(input.verdicts),
+            "figures": list(input.figures) + (get_calibrated() if wildcards.chapter == "verdicts" else []),
+        },
     message:
         "Write the chapter on {wildcards.chapter}"
     script:
@@ -112,40 +97,30 @@ rule write_chapter:
 
 rule write_report:
     input:
-        notebook="notebooks/report.ipynb",
-        fingerprint=expand(rules.fingerprint_model.output, model=config["model"]),
-        features=rules.write_steps.input.features,
+        chapters=expand(rules.write_chapter.output, chapter=CHAPTERS),
         verdicts=rules.judge_claims.output.verdicts,
-        chapters=expand(RESULTS / "report" / "chapters" / "{chapter}.html", chapter=CHAPTERS),
-        modules=get_modules("workflow/scripts/write_page.py"),
-        notebook_modules=get_modules("notebooks/report.ipynb"),
+        fingerprints=expand(rules.fingerprint_model.output, model=dict.fromkeys([config["model"], *get_intervening()])),
+        modules=get_modules("workflow/scripts/write_report.py"),
     output:
         page=report(RESULTS / "report" / "index.html", caption="../report/page.rst", category="Report"),
     log:
-        notebook=LOGS / "report" / "report.ipynb",
-        text=LOGS / "report" / "report.log",
+        LOGS / "report" / "report.log",
     conda:
         "../../environment.yml"
     params:
         title="Do denoising steps reason?",
-        chapters=list(CHAPTERS.values()),
-        notebook=lambda wildcards, input: {
-            "features": list(input.features),
-            "verdicts": str(input.verdicts),
-            "fingerprint": str(input.fingerprint[0]),
-        },
     message:
-        "Write the report"
+        "Join the chapters to the report"
     script:
-        "../scripts/write_page.py"
+        "../scripts/write_report.py"
 
 
 rule write_failures:
     input:
         notebook="notebooks/failures.ipynb",
-        cases=rules.write_steps.input.cases,
-        trajectories=rules.write_steps.input.trajectories,
-        features=rules.write_steps.input.features,
+        cases=rules.plot_features.input.cases,
+        trajectories=rules.plot_features.input.trajectories,
+        features=rules.plot_features.input.features,
         modules=get_modules("workflow/scripts/write_page.py"),
         notebook_modules=get_modules("notebooks/failures.ipynb"),
     output:

@@ -1,4 +1,4 @@
-"""Execute the notebook of a chapter with papermill; what it shows becomes a part of the report."""
+"""Execute a chapter's notebook with papermill and write what it says, for the page that joins the chapters."""
 
 from pathlib import Path
 
@@ -7,4 +7,4 @@ from chainofsteps.refusal import at_the_door
 
 with at_the_door(snakemake.log.text):
     body = execute(snakemake.input.notebook, snakemake.log.notebook, snakemake.params.notebook)
-    Path(snakemake.output.chapter).write_text(body)
+    Path(snakemake.output[0]).write_text(body)

@@ -1,4 +1,4 @@
-"""Execute a notebook with papermill and write it, with chapters behind it, as one page that needs no network."""
+"""Execute a notebook with papermill and write it as one page that needs no network."""
 
 from pathlib import Path
 
@@ -7,10 +7,5 @@ from chainofsteps.figures.report import page
 from chainofsteps.refusal import at_the_door
 
 with at_the_door(snakemake.log.text):
-    front = execute(snakemake.input.notebook, snakemake.log.notebook, snakemake.params.notebook)
-    chapters = [
-        (Path(path).stem, name, Path(path).read_text())
-        for path, name in zip(snakemake.input.get("chapters", []), snakemake.params.get("chapters", []), strict=True)
-    ]
-    title = snakemake.params.title
-    Path(snakemake.output.page).write_text(page(title, [("top", title, front), *chapters]))
+    body = execute(snakemake.input.notebook, snakemake.log.notebook, snakemake.params.notebook)
+    Path(snakemake.output.page).write_text(page(snakemake.params.title, body))

@@ -1,4 +1,4 @@
-"""From a notebook to a part of a page."""
+"""Notebooks, executed, as HTML that needs no network."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import papermill
 from nbconvert import HTMLExporter
 
 
-def execute(notebook: str | Path, executed: str | Path, parameters: dict) -> str:
-    """Run a notebook with parameters and give what it shows.
+def execute(notebook: str | Path, executed: str | Path, parameters: dict[str, object]) -> str:
+    """Run a notebook and give what it says and shows, without its code.
 
     Parameters
     ----------
     notebook : path
+        A papermill template.
     executed : path
-        Where the notebook is kept with its outputs.
+        Where the executed notebook goes.
     parameters : dict
+        Values for its cell of parameters.
 
     Returns
     -------
     str
-        HTML without code, for the body of a page.
+        HTML for the body of a page.
     """
-    papermill.execute_notebook(
-        str(notebook), str(executed), parameters=parameters, kernel_name="python3", progress_bar=False
-    )
+    papermill.execute_notebook(notebook, executed, parameters=parameters, kernel_name="python3", progress_bar=False)
     exporter = HTMLExporter(template_name="basic", exclude_input=True, exclude_output_prompt=True)
     body, _ = exporter.from_notebook_node(nbformat.read(executed, as_version=4))
     return body

@@ -1,263 +1,434 @@
-"""Tables and frame of the HTML report: front page, chapters, pictures inside."""
+"""Tables and frame of the HTML report."""
 
 from __future__ import annotations
 
 import base64
 import html
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-import xarray as xr
 
 from chainofsteps.figures.style import label
-from chainofsteps.statistics.claims import ANSWER, POOLED
 
-# Word of a verdict -> sign before it: colour alone says nothing to some readers.
-SIGNS = {
-    "replicated": "\u25b2",
-    "direction only": "\u25b3",
-    "inconclusive": "\u25cb",
-    "contradicted": "\u25bc",
-    "not testable here": "\u2013",
-    "exploratory": "?",
-    "passed": "\u2713",
-    "failed": "\u2717",
+ANSWER = "answer"
+POOLED = "all"
+# What each claim says, in our words.
+CLAIMS = {
+    "C1": "noise at one step breaks reasoning",
+    "C2": "noise at one frame hardly matters",
+    "C3": "early noise spreads over the whole trajectory and is not repaired",
+    "C4": "early steps hold several candidates, later ones prune to one",
+    "C5": "working memory: a state persists along the trajectory",
+    "C6": "self-correction over steps, in all frames at once",
+    "C7": "perception before action",
+    "C8": "layers have roles within a step",
+    "C9": "swapping one middle layer's tokens at the first step flips the result",
+    "C10": "averaging hidden states over seeds at the first step helps",
+    "C11": "fewer frames cost little",
+    "C12": "few steps cost much",
 }
-
+# Columns of verdicts.csv that tables print as they stand.
+_TEXTS = [
+    *("id", "family", "claim", "question", "paper", "group", "role", "status", "purpose"),
+    *("unit", "verdict", "reading", "controls", "reason"),
+]
+# Each verdict has a sign as well as a colour, from Okabe and Ito's palette.
+_SIGNS = {
+    "replicated": "✓",
+    "passed": "✓",
+    "direction only": "↗",
+    "inconclusive": "?",
+    "contradicted": "✗",
+    "not passed": "✗",
+    "controls failed": "!",
+    "not testable here": "–",
+}
 _STYLE = """
 :root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; margin: 0 auto; max-width: 76rem; padding: 0 1rem 3rem;
-  overflow-wrap: break-word; }
+* { box-sizing: border-box; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; margin: 0 auto; max-width: 80rem;
+  padding: .5rem 1rem 3rem; }
 h1, h2, h3 { line-height: 1.2; }
-h2 { border-top: 2px solid #ddd; padding-top: 1rem; margin-top: 2.5rem; }
+h1 { font-size: 1.4rem; margin: .2rem 0; }
+h2 { border-top: 2px solid #1c1c1c; padding-top: .6rem; }
+section:first-of-type h2 { border: 0; font-size: 1.15rem; margin: .3rem 0; padding: 0; }
+section:first-of-type h2 + p { font-size: .85rem; line-height: 1.35; margin: .3rem 0; max-width: none; }
+section { scroll-margin-top: 3rem; }
+[id] { scroll-margin-top: 3rem; }
+p, li { max-width: 52rem; overflow-wrap: anywhere; }
+a { color: #00568a; }
+.run { color: #555; font-size: .85rem; margin: .2rem 0; max-width: none; }
+nav { position: sticky; top: 0; z-index: 1; background: #fff; border-bottom: 1px solid #ccc; margin: .2rem 0;
+  padding: .25rem 0; overflow-x: auto; white-space: nowrap; }
+nav a { margin-right: 1.1rem; }
 img { max-width: 100%; height: auto; }
-figure { margin: 1.2rem 0; }
-figcaption { font-size: .9rem; color: #333; max-width: 55rem; }
-nav { background: #fff; border-bottom: 1px solid #ddd; padding: .4rem 0; font-size: .85rem; position: sticky; top: 0; }
-nav a { margin-right: 1rem; white-space: nowrap; }
-p, li { max-width: 55rem; }
+figure { margin: 1rem 0 2rem; }
+figure > div { overflow-x: auto; }
+figcaption { color: #333; font-size: .9rem; max-width: 52rem; }
 .table { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .82rem; line-height: 1.3; }
-th, td { border-bottom: 1px solid #ddd; padding: .25rem .5rem; text-align: left; vertical-align: top; }
+table { border-collapse: collapse; font-size: .85rem; }
+th, td { border-bottom: 1px solid #ddd; padding: .3rem .6rem; text-align: left; vertical-align: top; }
+.table td { white-space: nowrap; }
 th { vertical-align: bottom; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.name { min-width: 11rem; max-width: 20rem; }
-td.cell { min-width: 8.2rem; }
-small { color: #555; display: block; }
-.verdict { border-radius: .25rem; padding: 0 .35rem; white-space: nowrap; font-weight: 600; }
-.replicated, .passed { background: #cfe6f5; }
-.direction-only { background: #e6f1f8; }
-.inconclusive, .exploratory { background: #eee; font-weight: 400; }
-.contradicted, .failed { background: #fbdcc4; }
-.not-testable-here { font-weight: 400; color: #555; }
-summary { cursor: pointer; }
+.full tbody th { border-bottom: 2px solid #bbb; font-weight: normal; max-width: 15rem; min-width: 9rem; }
+.full tbody th { vertical-align: top; }
+.full tbody tr:last-child td { border-bottom: 2px solid #bbb; }
+.full small { color: #555; display: block; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
+.table td.text > span { white-space: nowrap; }
+.table td.text { white-space: normal; min-width: 12rem; }
 code { background: #f3f3f3; padding: 0 .2em; overflow-wrap: anywhere; }
 a.anchor-link, .jp-OutputPrompt, .prompt { display: none; }
-@media (max-width: 40rem) { body { font-size: 15px; } nav { position: static; } }
+.chip { border-radius: .25rem; border: 1px solid transparent; padding: 0 .35em; white-space: nowrap; }
+.replicated, .passed { background: #00568a; color: #fff; }
+.direction-only { background: #bfe3f7; color: #10303f; }
+.inconclusive { background: #ececec; color: #333; }
+.contradicted, .not-passed { background: #a84300; color: #fff; }
+.controls-failed { background: #fff; border-color: #a84300; color: #a84300; }
+.not-testable-here { background: #fff; border: 1px dashed #777; color: #555; }
+.reading { font-weight: 600; }
+.table .matrix { font-size: .72rem; line-height: 1.2; width: 100%; }
+.table .matrix th, .table .matrix td { padding: .12rem .35rem; vertical-align: top; white-space: normal; min-width: 0; }
+.matrix tbody th { font-weight: normal; max-width: 17rem; }
+.matrix small { color: #555; display: block; font-size: .68rem; }
+.matrix th small { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.table .matrix .ours, .table .matrix .n { white-space: nowrap; }
+.table .matrix td:first-of-type { min-width: 11rem; }
+.table .matrix .unit { max-width: 4.5rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.matrix .wide small { display: inline; margin-left: .5em; white-space: normal; }
+.tag { border: 1px solid #999; border-radius: .25rem; color: #555; font-size: .65rem; padding: 0 .25em; }
+details { margin: .6rem 0; }
+@media (max-width: 40rem) {
+  figure img { max-width: none; width: 42rem; }
+  .matrix thead { display: none; }
+  .matrix tr { border-bottom: 2px solid #bbb; display: block; padding: .4rem 0; }
+  .table .matrix th, .table .matrix td { border: 0; display: block; font-size: .8rem; max-width: none; }
+  .matrix th small { white-space: normal; }
+  .matrix td:empty { display: none; }
+  .matrix td::before { color: #555; content: attr(data-label); display: inline-block; width: 6rem; }
+  .table .matrix .ours, .table .matrix .unit { white-space: normal; }
+  .matrix .ours small { display: inline; }
+}
 """
 
 
-def page(title: str, parts: Sequence[tuple[str, str, str]]) -> str:
-    """A whole HTML page around the bodies of notebooks, with its style inside and a list of its parts.
+def page(title: str, body: str) -> str:
+    """A whole HTML page around a body, with its style inside."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def join_chapters(title: str, run: str, chapters: dict[str, str]) -> str:
+    """Body of the report: title, run, contents, then a section a chapter.
 
     Parameters
     ----------
     title : str
-    parts : sequence of tuple of str
-        Anchor, name and HTML body of each part.
+        Heading of the page.
+    run : str
+        HTML that says what was run.
+    chapters : dict
+        Name -> HTML. The name is the anchor that links lead to.
     """
-    links = "".join(f'<a href="#{anchor}">{html.escape(name)}</a>' for anchor, name, _ in parts)
-    bodies = "\n".join(f'<section id="{anchor}">\n{body}\n</section>' for anchor, _, body in parts)
-    listed = f"<nav>{links}</nav>\n" if len(parts) > 1 else ""
+    links = "".join(f'<a href="#{name}">{label(name).capitalize()}</a>' for name in chapters)
+    sections = "\n".join(f'<section id="{name}">\n{body}\n</section>' for name, body in chapters.items())
     return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"{listed}<main>\n{bodies}\n</main>\n</body>\n</html>\n"
+        f"<header><h1>{html.escape(title)}</h1>\n{run}</header>\n"
+        f'<nav aria-label="Chapters">{links}</nav>\n<main>\n{sections}\n</main>'
     )
 
 
-def picture(path: str | Path, says: str) -> str:
-    """A figure inside the page.
-
-    Parameters
-    ----------
-    path : path
-        PNG.
-    says : str
-        What it shows, for those who cannot see it.
-    """
-    content = base64.b64encode(Path(path).read_bytes()).decode()
-    return f'<figure><img alt="{html.escape(says)}" src="data:image/png;base64,{content}"></figure>'
+def read_verdicts(path: str | Path) -> pd.DataFrame:
+    """``verdicts.csv``, empty where a text is missing."""
+    table = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str))
+    # A table from before entries had a group.
+    if "group" not in table:
+        groups = table["role"].eq("control").map({True: "controls", False: "steps"})
+        table = table.assign(group=groups, paper="", status="confirmatory", question="")
+    return table.fillna(dict.fromkeys(_TEXTS, ""))
 
 
-def _table(header: list[str], rows: list[list[tuple[str, str]]]) -> str:
-    """Rows of (css class, text); names may break after an underscore."""
-
-    def cell(css: str, text: str) -> str:
-        return f'<td class="{css}">{_broken(text)}</td>'
-
-    body = "".join("<tr>" + "".join(cell(*each) for each in row) + "</tr>" for row in rows)
-    return _framed(header, body)
-
-
-def _framed(header: list[str], body: str) -> str:
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-    return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+def _table(header: list[str], rows: list[list[tuple[str, str]]], name: str = "table") -> str:
+    """Rows of (css class, HTML)."""
+    head = "".join(f'<th scope="col">{html.escape(each)}</th>' for each in header)
+    body = "".join(
+        "<tr>" + "".join(f'<td class="{css}">{content}</td>' for css, content in row) + "</tr>" for row in rows
+    )
+    return _box(f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>", name)
 
 
-def _broken(text: str) -> str:
-    return html.escape(text).replace("_", "_<wbr>")
+def _box(table: str, name: str, css: str = "") -> str:
+    """A table in a box that scrolls by itself, by keyboard as well."""
+    return (
+        f'<div class="table" role="region" aria-label="{html.escape(name)}" tabindex="0">'
+        f'<table class="{css}">{table}</table></div>'
+    )
 
 
-def _number(value: float) -> str:
-    return "-" if pd.isna(value) else f"{value:z.3f}"
+def _text(value: object) -> str:
+    """Escaped; may break after an underscore."""
+    return html.escape(str(value)).replace("_", "_<wbr>")
 
 
-def _interval(row: pd.Series) -> str:
-    """Estimate and 95 % interval, or nothing where there is none."""
-    if pd.isna(row["estimate"]):
-        return ""
-    between = "" if pd.isna(row["ci_low"]) else f" [{row['ci_low']:z.2f}, {row['ci_high']:z.2f}]"
-    return f"{row['estimate']:z.2f}{between}"
+def _number(value: float, digits: int = 3) -> str:
+    return "-" if pd.isna(value) else f"{value:z.{digits}f}"
 
 
 def _chip(word: str) -> str:
-    return f'<span class="verdict {word.replace(" ", "-")}">{SIGNS[word]}\u00a0{html.escape(word)}</span>'
+    sign = f'<span aria-hidden="true">{_SIGNS[word]}</span> ' if word in _SIGNS else ""
+    return f'<span class="chip {word.replace(" ", "-")}">{sign}{html.escape(word)}</span>'
 
 
-def _verdict_cell(row: pd.Series, span: int) -> str:
-    word = row["verdict"]
-    if row["role"] == "control":
-        word = {"passed": "passed", "not run": "not testable here"}.get(row["controls"], "failed")
-    asked = "" if not row["n_cases"] else f"n = {row['n_cases']:g}"
-    more = [text for text in (_interval(row), asked) if text]
-    # What was seen is said above already where all cases are one.
-    reason = row["reason"]
-    lines = "".join(f"<small>{_broken(text)}</small>" for text in (", ".join(more), reason) if text)
-    return f'<td class="cell" colspan="{span}">{_chip(word)}{lines}</td>'
+def shown_verdict(verdict: str, role: str, controls: str) -> str:
+    """The word that a table prints.
 
-
-def verdict_matrix(verdicts: pd.DataFrame, role: str = "confirmatory") -> str:
-    """The judged claims on one screen: an entry a row, a family a column, and what was pooled across all of them.
-
-    Parameters
-    ----------
-    verdicts : DataFrame
-        As written to ``verdicts.csv``.
-    role : str
-        Rows of this role; of ``confirmatory`` those that cannot be tested, too.
+    A claim whose controls failed is never said to be replicated, whatever the row says; a control passes or does not.
     """
-    roles = ("confirmatory", "untestable") if role == "confirmatory" else (role,)
-    rows = verdicts[verdicts["role"].isin(roles)].fillna({"reason": "", "paper": "", "claim": "", "controls": ""})
-    families = [family for family in dict.fromkeys(rows["family"]) if family != POOLED]
-    body = []
-    for entry, part in rows.groupby("id", sort=False):
-        first, cells = part.iloc[0], {row["family"]: row for _, row in part.iterrows()}
-        claims = f" ({first['claim']})" if first["claim"] else ""
-        link = f'<a href="#{first["group"]}">{_broken(entry)}</a>{claims}'
-        name = f'<td class="name">{link}<small>{html.escape(first["question"])}</small></td>'
-        paper = f'<td class="name"><small>{html.escape(first["paper"])}</small></td>' if role == "confirmatory" else ""
-        if POOLED in cells:
-            judged = _verdict_cell(cells[POOLED], len(families))
-        else:
-            judged = "".join(_verdict_cell(cells[family], 1) if family in cells else "<td></td>" for family in families)
-        said = ", ".join(dict.fromkeys(part["controls"])) if role == "confirmatory" else ""
-        controls = f"<td>{_broken(said)}</td>" if role == "confirmatory" else ""
-        body.append(f"<tr>{name}{paper}{judged}{controls}</tr>")
-    header = ["claim", *(["paper"] if role == "confirmatory" else []), *map(label, families)]
-    return _framed([*header, *(["controls"] if role == "confirmatory" else [])], "".join(body))
+    if role == "control":
+        return {"replicated": "passed", "not testable here": verdict}.get(verdict, "not passed")
+    return "controls failed" if controls.startswith("failed") and verdict != "not testable here" else verdict
 
 
-def summary(verdicts: pd.DataFrame) -> str:
-    """How many rows earned which verdict, in words."""
-    rows = verdicts[verdicts["role"].isin(("confirmatory", "untestable"))]
-    counts = Counter(rows["verdict"])
-    controls = verdicts[verdicts["role"] == "control"]["controls"]
-    said = ", ".join(f"{counts[word]} {word}" for word in SIGNS if counts[word])
-    return (
-        f"<p>{len(rows)} rows of {rows['id'].nunique()} claims: {said}. Of {len(controls)} control rows "
-        f"{(controls == 'passed').sum()} passed, {(controls == 'failed').sum()} failed, "
-        f"{(controls == 'not run').sum()} could not be asked.</p>"
+def _shown(row: pd.Series) -> str:
+    return _chip(shown_verdict(row["verdict"], row["role"], row["controls"]))
+
+
+def _tag(row: pd.Series) -> str:
+    """Says that an entry is not confirmatory."""
+    return "" if row["status"] == "confirmatory" else f' <span class="tag">{html.escape(row["status"])}</span>'
+
+
+def _counts(rows: pd.DataFrame) -> list[tuple[str, int]]:
+    """How often each word is shown, the most frequent first."""
+    words = zip(rows["verdict"], rows["role"], rows["controls"], strict=True)
+    return Counter(shown_verdict(*each) for each in words).most_common()
+
+
+def _judged(verdicts: pd.DataFrame) -> pd.DataFrame:
+    return verdicts[verdicts["id"] != ANSWER]
+
+
+def _span(values: pd.Series) -> str:
+    """One number, or the lowest to the highest."""
+    low, high = values.min(), values.max()
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def _size(rows: pd.DataFrame) -> str:
+    tested = rows[rows["n_cases"] > 0]
+    return "-" if tested.empty else f"{_span(tested['n_cases'])} x {_span(tested['n_seeds'])}"
+
+
+def _cell(row: pd.Series) -> str:
+    """Verdict, estimate and interval of one family."""
+    if row["verdict"] == "not testable here":
+        return f"{_shown(row)} <small>{html.escape(row['reason'])}</small>"
+    low, high = _number(row["ci_low"], 2), _number(row["ci_high"], 2)
+    interval = "" if pd.isna(row["ci_low"]) else f"<small>[{low}, {high}]</small>"
+    return f"{_shown(row)} {_number(row['estimate'], 2)} {interval}"
+
+
+def _controls(rows: pd.DataFrame) -> str:
+    """What the controls came to, with the families where they did not pass."""
+    found = rows.groupby("controls", sort=False)["family"].agg(list)
+    if len(found) == 1:
+        return html.escape(found.index[0])
+    return "; ".join(
+        html.escape(controls if controls == "passed" else f"{controls} ({', '.join(families)})")
+        for controls, families in found.items()
     )
 
 
-def verdict_table(verdicts: pd.DataFrame) -> str:
-    """The judged claims as an HTML table, with every number.
+def verdict_matrix(verdicts: pd.DataFrame) -> str:
+    """All entries on one screen: a row each, a column a family, and a wide cell where families are pooled.
 
     Parameters
     ----------
     verdicts : DataFrame
-        As written to ``verdicts.csv``.
+        As :func:`read_verdicts` gives it.
     """
-    judged = verdicts[verdicts["id"] != ANSWER].fillna({"reason": "", "controls": ""})
+    judged, answers = _judged(verdicts), verdicts[verdicts["id"] == ANSWER]
+    pooled = set(judged.loc[judged["family"] == POOLED, "id"])
+    families = list(dict.fromkeys(judged.loc[~judged["id"].isin(pooled), "family"])) or [POOLED]
+    head = "".join(
+        f'<th scope="col">{_text(name)}</th>'
+        for name in ("claim", "paper", *(f"ours: {family}" for family in families), "unit", "n", "controls")
+    )
+    rows = []
+    if len(answers):
+        readings = answers.set_index("family")["reading"]
+        cells = "".join(
+            f'<td class="ours" data-label="{html.escape(family)}"><span class="reading">'
+            f"{html.escape(readings.get(family, ''))}</span></td>"
+            for family in families
+        )
+        link = '<a href="#Which-of-the-three-answers">Answer</a><small>steps, frames or a single pass</small>'
+        rows.append(
+            f'<tr><th scope="row">{link}</th><td data-label="paper">steps</td>{cells}<td data-label="unit"></td>'
+            f'<td class="n" data-label="n">{_size(answers)}</td>'
+            f'<td data-label="controls">{_controls(answers)}</td></tr>'
+        )
+    for entry, part in judged.groupby("id", sort=False):
+        rows.append(_matrix_row(entry, part, families))
+    return _box(f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>", "Verdicts", "matrix")
+
+
+def _matrix_row(entry: str, part: pd.DataFrame, families: list[str]) -> str:
+    first = part.iloc[0]
+    claims = f"{html.escape(first['claim'])} " if first["claim"] else ""
+    name = (
+        f'<th scope="row">{claims}<a href="#{html.escape(entry)}">{_text(entry)}</a>{_tag(first)}'
+        f'<small title="{html.escape(first["question"])}">{html.escape(first["question"])}</small></th>'
+    )
+    if POOLED in set(part["family"]):
+        whole = part[part["family"] == POOLED]
+        counts = ", ".join(f"{count} {word}" for word, count in _counts(part[part["family"] != POOLED]))
+        more = f"<small>by family: {html.escape(counts)}</small>" if counts else ""
+        cells = f'<td class="ours wide" data-label="ours" colspan="{len(families)}">{_cell(whole.iloc[0])}{more}</td>'
+        part = whole
+    else:
+        by_family = {row["family"]: _cell(row) for _, row in part.iterrows()}
+        cells = "".join(
+            f'<td class="ours" data-label="{html.escape(family)}">{by_family.get(family, "")}</td>'
+            for family in families
+        )
+    unit = html.escape(first["unit"])
+    return (
+        f'<tr>{name}<td data-label="paper">{html.escape(first["paper"])}</td>{cells}'
+        f'<td class="unit" data-label="unit" title="{unit}">{unit}</td>'
+        f'<td class="n" data-label="n">{_size(part)}</td><td data-label="controls">{_controls(part)}</td></tr>'
+    )
+
+
+def verdict_table(verdicts: pd.DataFrame, group: str) -> str:
+    """The entries of a group in full, a row an (entry, family); an entry's first row is what its links lead to.
+
+    Parameters
+    ----------
+    verdicts : DataFrame
+        As :func:`read_verdicts` gives it.
+    group : str
+        Chapter that the entries belong to.
+    """
+    judged = _judged(verdicts)
+    judged = judged[judged["group"] == group]
+    if judged.empty:
+        return "<p>No entry of this chapter was judged.</p>"
     header = [
         "claim",
         "family",
         "verdict",
         "estimate",
         "95 % interval",
-        "corrected interval",
         "smallest effect",
         "unit",
-        "p",
         "adjusted p",
-        "cases x seeds",
-        "role",
+        "n",
         "controls",
         "why",
     ]
-    rows = [
-        [
-            ("", row.id),
-            ("", row.family),
-            ("", row.verdict),
-            ("number", _number(row.estimate)),
-            ("number", _range(row.ci_low, row.ci_high)),
-            ("number", _range(row.ci_low_corrected, row.ci_high_corrected)),
-            ("number", "-" if pd.isna(row.smallest_effect) else f"{row.smallest_effect:g}"),
-            ("", "" if pd.isna(row.unit) else str(row.unit)),
-            ("number", _small(row.p)),
-            ("number", _small(row.p_adjusted)),
-            ("number", f"{row.n_cases:g} x {row.n_seeds:g}"),
-            ("", row.role),
-            ("", str(row.controls)),
-            ("", row.reason),
+    head = "".join(f'<th scope="col">{name}</th>' for name in header)
+    body = "".join(_full_rows(entry, part) for entry, part in judged.groupby("id", sort=False))
+    return _box(f"<thead><tr>{head}</tr></thead>{body}", f"Verdicts on {group}", "full")
+
+
+def _full_rows(entry: str, part: pd.DataFrame) -> str:
+    """The rows of an entry, behind one cell that names it and asks its question."""
+    first = part.iloc[0]
+    name = (
+        f'<th scope="rowgroup" rowspan="{len(part)}" id="{html.escape(entry)}">{_text(entry)}{_tag(first)}'
+        f"<small>{html.escape(first['question'])}</small></th>"
+    )
+    rows = []
+    for _, row in part.iterrows():
+        interval = "none" if pd.isna(row["ci_low"]) else f"{_number(row['ci_low'])} to {_number(row['ci_high'])}"
+        cells = [
+            ("", html.escape(row["family"])),
+            ("", _shown(row)),
+            ("number", _number(row["estimate"])),
+            ("number", interval),
+            ("number", "-" if pd.isna(row["smallest_effect"]) else f"{row['smallest_effect']:g}"),
+            ("text", html.escape(row["unit"])),
+            ("number", "&lt; 0.001" if row["p_adjusted"] < 0.001 else _number(row["p_adjusted"])),
+            ("number", _size(row.to_frame().T)),
+            ("", _text(row["controls"])),
+            ("text", html.escape(row["reason"])),
         ]
-        for row in judged.itertuples()
-    ]
-    return _table(header, rows)
-
-
-def _range(low: float, high: float) -> str:
-    return "none" if pd.isna(low) else f"{_number(low)} to {_number(high)}"
-
-
-def _small(p: float) -> str:
-    return "< 0.001" if p < 0.001 else _number(p)
+        rows.append("".join(f'<td class="{css}">{content}</td>' for css, content in cells))
+    return f"<tbody><tr>{name}{'</tr><tr>'.join(rows)}</tr></tbody>"
 
 
 def answer_table(verdicts: pd.DataFrame) -> str:
     """Steps, frames or single pass, by family."""
-    answers = verdicts[verdicts["id"] == ANSWER].fillna({"reason": ""})
-    rows = [[("", row.family), ("", row.reading), ("", row.reason)] for row in answers.itertuples()]
-    return _table(["family", "answer", "why"], rows)
+    answers = verdicts[verdicts["id"] == ANSWER]
+    rows = [
+        [("", _text(row.family)), ("", _text(row.reading)), ("text", _text(row.reason))] for row in answers.itertuples()
+    ]
+    return _table(["family", "answer", "why"], rows, "Answers")
 
 
-def run_line(fingerprint: dict, by_family: dict[str, dict[str, xr.Dataset]]) -> str:
-    """One paragraph: model, revision, cases, seeds, network evaluations."""
-    experiments = next(iter(by_family.values()))
-    first = next(iter(experiments.values()))
-    runs = "; ".join(f"{label(name)}: {ds.sizes['step']} network evaluations" for name, ds in experiments.items())
-    parameters = sum(fingerprint["parameters"].values())
-    text = (
-        f"Model {fingerprint['model_id']}, revision {fingerprint['revision'][:12]}, "
-        f"{parameters / 1e6:.2f} M parameters; "
-        f"{first.sizes['case']} {first.attrs['purpose']} cases a family, {first.sizes['seed']} seeds each; {runs}."
+def claim_table(verdicts: pd.DataFrame) -> str:
+    """The paper's claims and how often each verdict was given to their entries."""
+    judged = _judged(verdicts)
+    judged = judged[judged["role"] != "control"]
+    rows = []
+    for claim, words in CLAIMS.items():
+        part = judged[judged["claim"].str.split(", ").map(lambda claims, claim=claim: claim in claims)]
+        entries = ", ".join(f'<a href="#{html.escape(entry)}">{_text(entry)}</a>' for entry in part["id"].unique())
+        given = " ".join(f"<span>{count} x {_chip(word)}</span>" for word, count in _counts(part))
+        rows.append(
+            [("text", f"{claim}: {html.escape(words)}"), ("text", entries or "none"), ("text", given or "not judged")]
+        )
+    return _table(["the paper's claim", "asked by", "verdicts"], rows, "Claims")
+
+
+def run_lines(fingerprints: list[dict], verdicts: pd.DataFrame) -> str:
+    """What was run, in a paragraph: cases, seeds, and each model with its revision."""
+    judged = _judged(verdicts)
+    judged = judged[judged["n_cases"] > 0]
+    models = "; ".join(
+        f"{label(each['model_id'])}, revision {each['revision'][:12]}, "
+        f"{sum(each['parameters'].values()) / 1e6:.2f} M parameters"
+        for each in fingerprints
     )
-    return f"<p>{html.escape(text)}</p>"
+    text = (
+        f"Cases a row: {_span(judged['n_cases'])} ({', '.join(judged['purpose'].unique())}); "
+        f"seeds a case: {_span(judged['n_seeds'])}. Models: {models}."
+    )
+    return f'<p class="run">{html.escape(text)}</p>'
+
+
+def show(figures: list[str], name: str, caption: str, rule: str = "run_intervention") -> str:
+    """Figures of a name, one a model or family, each with its caption and the command that makes it again.
+
+    Parameters
+    ----------
+    figures : list of str
+        PNG files; those called ``{name}.png`` or ``{name}_*.png`` are shown.
+    name : str
+        Name of the figure.
+    caption : str
+        What is seen; also read out in place of the picture.
+    rule : str
+        Rule from which the command starts anew.
+    """
+    paths = [path for path in map(Path, figures) if path.stem == name or path.stem.startswith(f"{name}_")]
+    blocks = []
+    for path in paths:
+        which = label(path.stem.removeprefix(name).strip("_"))
+        text = html.escape(f"{which.capitalize()}: {caption}" if which else caption)
+        image = base64.b64encode(path.read_bytes()).decode()
+        blocks.append(
+            f'<figure><div role="region" aria-label="{html.escape(label(path.stem))}" tabindex="0">'
+            f'<img src="data:image/png;base64,{image}" alt="{text}"></div><figcaption>{text} Rerun: '
+            f"<code>snakemake --cores 2 --forcerun {rule} -- {html.escape(path.as_posix())}</code></figcaption>"
+            "</figure>"
+        )
+    return "\n".join(blocks) or f"<p>{html.escape(label(name))}: not made in this run.</p>"
 
 
 def failure_table(failures: list[dict[str, object]]) -> str:
@@ -276,17 +447,17 @@ def failure_table(failures: list[dict[str, object]]) -> str:
     ]
     rows = [
         [
-            ("", str(row["case"])),
-            ("number", str(row["seed"])),
-            ("number", str(row["difficulty"])),
-            ("number", "none" if row["frame"] is None else str(row["frame"])),
-            ("number", "-" if row["step"] is None else str(row["step"])),
-            ("", row["held"] or "-"),
-            ("", row["right"] or "-"),
+            ("", _text(row["case"])),
+            ("number", _text(row["seed"])),
+            ("number", _text(row["difficulty"])),
+            ("number", "none" if row["frame"] is None else _text(row["frame"])),
+            ("number", "-" if row["step"] is None else _text(row["step"])),
+            ("", _text(row["held"] or "-")),
+            ("", _text(row["right"] or "-")),
             ("", "yes" if row["was_right"] else "no"),
-            ("", ", ".join(map(label, row["broken"]))),
+            ("", _text(", ".join(map(label, row["broken"])))),
             ("number", "{} of {}".format(*row["other_seeds"])),
         ]
         for row in failures
     ]
-    return _table(header, rows)
+    return _table(header, rows, "Failures")

@@ -314,9 +314,10 @@ def check_sampled(experiments: dict, controls: dict, count: int, seeds: list[int
     Refused
         A name twice; more cases for controls than are drawn.
     """
-    if controls["count"] > count:
-        raise Refused(where, "controls.count", controls["count"], f"at most cases.count, {count}")
-    for name in controls["experiments"]:
+    for name, given in controls["experiments"].items():
+        if given.get("count", controls["count"]) > count:
+            field = f"controls.experiments.{name}.count" if "count" in given else "controls.count"
+            raise Refused(where, field, given.get("count", controls["count"]), f"at most cases.count, {count}")
         if name in experiments:
             raise Refused(where, f"controls.experiments.{name}", "a name twice", "a name that no experiment has")
     usual = {"weights": "trained", "cases": "drawn"}

@@ -171,7 +171,7 @@ def test_claims_that_cannot_be_judged_are_refused(field, value):
         (
             "E1_control",
             {"direction": "different"},
-            "E1_control.direction: given 'different'; accepted: greater, less or equivalent",
+            "E1_control.direction: given 'different'; accepted: greater, less, equivalent or absent",
         ),
         ("E13_difficulty_joint", {"test": "sign_flip"}, "accepted: permutation, for difficulty_slope"),
         ("E13_order", {"id": "E0_gain"}, "E0_gain.id: given E0_gain; accepted: an id of its own"),
@@ -578,6 +578,23 @@ def test_a_claim_that_changed_after_its_cases_were_drawn_is_exploratory():
     assert row(table, "E1_joint")["controls"] == "not run: E1_control"
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "passes"), [(0.5, 0.5, True), (0.6, 0.5, True), (0.4, 0.8, False), (0.0, 0.0, True)]
+)
+def test_an_effect_must_not_be_found_where_there_is_none(first, last, passes):
+    claims = entries.restricted(ALL_CLAIMS, (*ASKED, "E0_static"))
+    static = features(experiment="static", right_first=first, right_last=last)
+    table = judged(features(), features("frame_by_frame"), static, claims=claims)
+    assert row(table, "E0_static")["controls"] == ("passed" if passes else "failed")
+    assert row(table, "E0_gain")["verdict"] == ("replicated" if passes else "inconclusive")
+    assert row(table, "E0_gain")["controls"] == ("passed" if passes else "failed: E0_static")
+
+
+def test_a_control_of_few_cases_is_not_asked():
+    table = judged(features(cases=4), features("frame_by_frame", cases=4))
+    assert row(table, "E1_control")["reason"] == "4 cases in which it can be asked, of which 5 are needed"
+
+
 def test_what_cannot_be_tested_is_shown_with_its_reason():
     claims = entries.restricted(ALL_CLAIMS, (*ASKED, "E9_perception"))
     shown = row(judged(features(), features("frame_by_frame"), claims=claims), "E9_perception", "all")
@@ -616,7 +633,7 @@ def test_a_constant_outcome_earns_no_verdict():
     assert leaves == {"estimate": 0, "n": 60, "verdict": 0}
 
 
-@pytest.mark.parametrize(("cases", "slope", "passes"), [(6, 3, True), (4, 3, False), (60, 0, False)])
+@pytest.mark.parametrize(("cases", "slope", "passes"), [(6, 3, True), (5, 3, True), (60, 0, False)])
 def test_a_control_whose_cases_are_all_alike_passes_by_an_exact_sign_test(cases, slope, passes):
     tau = np.broadcast_to(slope * np.maximum(np.arange(FREE + 1) - 1, 0), (cases, 2, FREE + 1))
     in_turn = features("frame_by_frame", cases=cases, tau=tau, active=TOGETHER if slope == 0 else None)

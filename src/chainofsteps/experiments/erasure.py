@@ -27,8 +27,6 @@ from chainofsteps.sampling.interventions import StateIntervention
 from chainofsteps.sampling.loop import Moment
 from chainofsteps.sampling.orders import Order
 
-SCOPES = (CLEAN, "step", "frame", "cell", "steps", "frames")
-
 
 def erasure_arms(settings: dict, order: Order) -> tuple[list[Arm], np.ndarray]:
     """Arms of the experiment, and what each erases.

@@ -10,9 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from chainofsteps.figures.style import label
+from chainofsteps.statistics.claims import ANSWER, POOLED
 
-ANSWER = "answer"
-POOLED = "all"
 # What each claim says, in our words.
 CLAIMS = {
     "C1": "noise at one step breaks reasoning",
@@ -43,6 +42,7 @@ _SIGNS = {
     "not passed": "✗",
     "controls failed": "!",
     "not testable here": "–",
+    "exploratory": "…",
 }
 _STYLE = """
 :root { color-scheme: light; }
@@ -83,7 +83,7 @@ a.anchor-link, .jp-OutputPrompt, .prompt { display: none; }
 .chip { border-radius: .25rem; border: 1px solid transparent; padding: 0 .35em; white-space: nowrap; }
 .replicated, .passed { background: #00568a; color: #fff; }
 .direction-only { background: #bfe3f7; color: #10303f; }
-.inconclusive { background: #ececec; color: #333; }
+.inconclusive, .exploratory { background: #ececec; color: #333; }
 .contradicted, .not-passed { background: #a84300; color: #fff; }
 .controls-failed { background: #fff; border-color: #a84300; color: #a84300; }
 .not-testable-here { background: #fff; border: 1px dashed #777; color: #555; }
@@ -144,12 +144,7 @@ def join_chapters(title: str, run: str, chapters: dict[str, str]) -> str:
 
 def read_verdicts(path: str | Path) -> pd.DataFrame:
     """``verdicts.csv``, empty where a text is missing."""
-    table = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str))
-    # A table from before entries had a group.
-    if "group" not in table:
-        groups = table["role"].eq("control").map({True: "controls", False: "steps"})
-        table = table.assign(group=groups, paper="", status="confirmatory", question="")
-    return table.fillna(dict.fromkeys(_TEXTS, ""))
+    return pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str)).fillna(dict.fromkeys(_TEXTS, ""))
 
 
 def _table(header: list[str], rows: list[list[tuple[str, str]]], name: str = "table") -> str:
@@ -244,7 +239,9 @@ def _controls(rows: pd.DataFrame) -> str:
 
 
 def verdict_matrix(verdicts: pd.DataFrame) -> str:
-    """All entries on one screen: a row each, a column a family, and a wide cell where families are pooled.
+    """All that is claimed on one screen: a row an entry, a column a family, a wide cell where families are pooled.
+
+    Controls are left out: each row says what they came to.
 
     Parameters
     ----------
@@ -252,6 +249,7 @@ def verdict_matrix(verdicts: pd.DataFrame) -> str:
         As :func:`read_verdicts` gives it.
     """
     judged, answers = _judged(verdicts), verdicts[verdicts["id"] == ANSWER]
+    judged = judged[judged["role"] != "control"]
     pooled = set(judged.loc[judged["family"] == POOLED, "id"])
     families = list(dict.fromkeys(judged.loc[~judged["id"].isin(pooled), "family"])) or [POOLED]
     head = "".join(

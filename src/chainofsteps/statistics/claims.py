@@ -11,7 +11,7 @@ from chainofsteps.refusal import Refused
 
 FILE = "config/claims.yaml"
 TESTS = ("sign_flip", "tost", "bootstrap", "permutation", "mcnemar")
-DIRECTIONS = ("greater", "less", "equivalent", "different")
+DIRECTIONS = ("greater", "less", "equivalent", "different", "absent")
 ROLES = ("confirmatory", "control", "untestable")
 POPULATIONS = ("families", "pooled")
 # What an entry says that is tested; the schema describes each.
@@ -197,9 +197,10 @@ def _check_entry(entry: dict, controls: list[str], where: object) -> None:
     given = entry.get("controls", [])
     if entry["role"] == "control":
         directed = entry["direction"] != "different"
-        _require(directed, entry, "direction", "greater, less or equivalent, for a control", where)
+        _require(directed, entry, "direction", "greater, less, equivalent or absent, for a control", where)
         _require(not given, entry, "controls", "none, for a control", where)
     else:
+        _require(entry["direction"] != "absent", entry, "direction", "any but absent, which is for controls", where)
         _require(bool(given), entry, "controls", ", ".join(controls) or "the id of a control", where)
         for name in given:
             _require(name in controls, entry, "controls", ", ".join(controls), where, name)

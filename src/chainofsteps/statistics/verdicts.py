@@ -8,7 +8,9 @@ Rules (``config/claims.yaml`` says them in words, entry by entry):
 - Every verdict word, and the answer of a family, rests on corrected intervals. An effect in either direction, and an
   equivalence, need the adjusted p too.
 - A control stands outside that family; it passes when its whole 95 % interval lies beyond its smallest effect (within
-  it, for an equivalence) or, where all cases are alike and so have no interval, when an exact sign test says so.
+  it, for an equivalence) or, where all cases are alike and so have no interval, when an exact sign test says so. One
+  that says that an effect is absent passes unless the interval lies above 0 and the estimate reaches the smallest
+  effect: what would be called an effect must not be found there.
 - A confirmatory row says at most "inconclusive" unless all of its controls passed: those of the same family where the
   control has a row for it, else all of the control's rows.
 - An entry that was changed after its cases were drawn says "exploratory" and stands outside the family of tests.
@@ -42,6 +44,8 @@ VERDICT_CODE = {
 READING_CODE = {"undecided": 0, "steps": 1, "frames": 2, "single pass": 3}
 # What an intervention does says nothing where its sampling order solves less than this share of the cases.
 ORDER_WORKS = 0.5
+# Fewer cases, all alike, could pass no exact sign test.
+LEAST_OF_CONTROLS = 5
 # Unit and meaning of each column of the table.
 COLUMNS = {
     "id": ("", "entry of config/claims.yaml; answer: the row that places a family"),
@@ -356,8 +360,9 @@ def _measure(
     if claim["role"] == "control" and claim["direction"] == "greater" and solves < ORDER_WORKS:
         reason = f"the order solves {solves:.2f} of its cases, of which {ORDER_WORKS} are needed"
         return _Measure(row | {"verdict": "not testable here", "reason": reason})
-    if len(values) < inference.LEAST_CASES <= used[0].sizes["case"]:
-        reason = f"{len(values)} cases in which it can be asked, of which {inference.LEAST_CASES} are needed"
+    least = LEAST_OF_CONTROLS if claim["role"] == "control" else inference.LEAST_CASES
+    if len(values) < least and used[0].sizes["case"] >= inference.LEAST_CASES:
+        reason = f"{len(values)} cases in which it can be asked, of which {least} are needed"
         return _Measure(row | {"verdict": "not testable here", "reason": reason})
     regressor = None
     if estimand.slope_on:
@@ -394,7 +399,7 @@ def _own_range(regressor: np.ndarray) -> np.ndarray:
 def _judge_constant(claim: dict, values: np.ndarray) -> dict:
     """Without spread there is no interval; a control may still pass by an exact sign test of its n equal cases."""
     p, value = 0.5 ** len(values), float(values[0])
-    passes = _control_word(claim["direction"], claim["smallest_effect"]["value"], value, value) == "replicated"
+    passes = _control_word(claim["direction"], claim["smallest_effect"]["value"], value, value, value) == "replicated"
     if claim["role"] == "control" and passes and p <= ALPHA:
         return {"verdict": "replicated", "p": p, "reason": "all cases alike; exact sign test"}
     return {"verdict": "inconclusive", "reason": "constant outcome"}
@@ -410,7 +415,8 @@ def p_value(claim: dict, values: np.ndarray, regressor: np.ndarray | None, seed:
         return inference.mcnemar_p(values)
     if claim["test"] == "permutation":
         return inference.permutation_p(values, regressor, draws, seed)
-    null = claim["smallest_effect"]["value"] if claim["role"] == "control" else 0.0
+    bounded = claim["role"] == "control" and claim["direction"] != "absent"
+    null = claim["smallest_effect"]["value"] if bounded else 0.0
     return inference.bootstrap_p(values, draws, seed, regressor, null)
 
 
@@ -468,7 +474,8 @@ def _verdict(row: dict) -> tuple[str, str]:
     if row["verdict"]:
         return row["verdict"], row["reason"]
     if row["role"] == "control":
-        return _control_word(row["direction"], row["smallest_effect"], row["ci_low"], row["ci_high"]), ""
+        given = (row[name] for name in ("direction", "smallest_effect", "estimate", "ci_low", "ci_high"))
+        return _control_word(*given), ""
     low, high = row["ci_low_corrected"], row["ci_high_corrected"]
     if not np.isfinite([low, high]).all():
         return "inconclusive", "no corrected interval"
@@ -476,7 +483,9 @@ def _verdict(row: dict) -> tuple[str, str]:
     return word(row["direction"], row["smallest_effect"], row["estimate"], low, high, significant), ""
 
 
-def _control_word(direction: str, smallest: float, low: float, high: float) -> str:
+def _control_word(direction: str, smallest: float, estimate: float, low: float, high: float) -> str:
+    if direction == "absent":
+        return "contradicted" if low > 0 and estimate >= smallest else "replicated"
     if direction == "equivalent":
         beyond, short = -smallest < low and high < smallest, low > smallest or high < -smallest
     elif direction == "greater":

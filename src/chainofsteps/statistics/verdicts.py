@@ -305,9 +305,8 @@ def case_values(claim: dict, family: str, datasets: Sequence[xr.Dataset]) -> xr.
 def _measure(
     claim: dict, family: str, data: _Data, seed: int, draws: int, registered: Collection[str] | None
 ) -> _Measure:
-    status = "confirmatory" if data.purpose == "confirmatory" else data.purpose
-    if registered is not None and data.purpose == "confirmatory" and claim["id"] not in registered:
-        status = "exploratory"
+    asked = registered is not None and data.purpose == "confirmatory" and claim["role"] != "untestable"
+    status = "exploratory" if asked and claim["id"] not in registered else data.purpose
     row = {
         **{
             key: claim.get(key, "")
@@ -469,7 +468,7 @@ def tested_values(claims: Sequence[dict], datasets: Iterable[xr.Dataset]) -> lis
 
 
 def _verdict(row: dict) -> tuple[str, str]:
-    if row["status"] == "exploratory" and row["role"] != "untestable":
+    if row["status"] == "exploratory":
         return "exploratory", "changed since its cases were drawn"
     if row["verdict"]:
         return row["verdict"], row["reason"]

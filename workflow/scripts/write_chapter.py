@@ -6,5 +6,7 @@ from chainofsteps.figures.notebooks import execute
 from chainofsteps.refusal import at_the_door
 
 with at_the_door(snakemake.log.text):
-    body = execute(snakemake.input.notebook, snakemake.log.notebook, snakemake.params.notebook)
+    figures = [*snakemake.input.figures, *snakemake.params.calibrated]
+    parameters = {"verdicts": snakemake.input.verdicts, "figures": figures}
+    body = execute(snakemake.input.notebook, snakemake.log.notebook, parameters)
     Path(snakemake.output[0]).write_text(body)

@@ -95,7 +95,7 @@ a.anchor-link, .jp-OutputPrompt, .prompt { display: none; }
 .matrix th small { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .table .matrix .ours, .table .matrix .n { white-space: nowrap; }
 .table .matrix td:first-of-type { min-width: 11rem; }
-.table .matrix .unit { max-width: 4.5rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.table .matrix .unit { max-width: 5.2rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .matrix .wide small { display: inline; margin-left: .5em; white-space: normal; }
 .tag { border: 1px solid #999; border-radius: .25rem; color: #555; font-size: .65rem; padding: 0 .25em; }
 details { margin: .6rem 0; }
@@ -107,7 +107,7 @@ details { margin: .6rem 0; }
   .matrix th small { white-space: normal; }
   .matrix td:empty { display: none; }
   .matrix td::before { color: #555; content: attr(data-label); display: inline-block; width: 6rem; }
-  .table .matrix .ours, .table .matrix .unit { white-space: normal; }
+  .table .matrix .ours, .table .matrix .unit { max-width: none; white-space: normal; }
   .matrix .ours small { display: inline; }
 }
 """

@@ -170,7 +170,10 @@ def _text(value: object) -> str:
 
 
 def _number(value: float, digits: int = 3) -> str:
-    return "-" if pd.isna(value) else f"{value:z.{digits}f}"
+    if pd.isna(value):
+        return "-"
+    # What rounds to 0 and is not: two figures say how small it is.
+    return f"{value:.2g}" if 0 < abs(value) < 0.5 * 10.0**-digits else f"{value:z.{digits}f}"
 
 
 def _chip(word: str) -> str:

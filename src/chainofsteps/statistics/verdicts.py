@@ -570,7 +570,7 @@ def _answer(table: pd.DataFrame, family: str, controls_of: dict[str, list[str]])
         "order": "joint",
         "reading": readings.pop() if len(readings) == 1 else "undecided",
         "reason": "; ".join(reasons),
-        "controls": kappa["controls"],
+        "controls": next((part["controls"] for part in (gain, kappa) if part["controls"] != "passed"), "passed"),
         "n_cases": gain["n_cases"],
         "n_seeds": gain["n_seeds"],
         "network_evaluations": "; ".join(gain["network_evaluations"] for gain, _ in pairs.values()),
@@ -584,8 +584,9 @@ def _near_one(here: pd.DataFrame, controls: list[str]) -> float:
 
 
 def _place(gain: pd.Series, kappa: pd.Series, near_one: float) -> tuple[str, str]:
-    if kappa["controls"] != "passed":
-        return "undecided", f"control {kappa['controls']}"
+    for part in (gain, kappa):
+        if part["controls"] != "passed":
+            return "undecided", f"control {part['controls']}"
     for part in (gain, kappa):
         if not np.isfinite(part["ci_low_corrected"]):
             return "undecided", f"{part['estimand']}: {part['reason']}"

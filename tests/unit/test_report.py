@@ -161,4 +161,6 @@ def test_a_number_that_rounds_to_nothing_is_told_from_none():
     tiny = row("E3", "all", estimate=7.5e-5, ci_low=-0.00095, ci_high=0.00026)
     shown = text(verdict_matrix(pd.DataFrame([tiny])))
     assert "7.5e-05 [-0.00095, 0.00026]" in shown
-    assert "0.00 [-0.12, 0.30]" in text(verdict_matrix(pd.DataFrame([row("E3", estimate=0, ci_low=-0.12, ci_high=0.3)])))
+    assert "0.00 [-0.12, 0.30]" in text(
+        verdict_matrix(pd.DataFrame([row("E3", estimate=0, ci_low=-0.12, ci_high=0.3)]))
+    )

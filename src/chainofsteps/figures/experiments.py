@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from chainofsteps.figures.style import COLUMN_INCHES, INTERVAL, caption, label, use_style
+from chainofsteps.statistics import experiment_estimands
 
 Outcomes = dict[str, xr.Dataset]
 
@@ -334,7 +335,17 @@ def damage_grid(outcomes: Outcomes) -> Figure:
     figure.suptitle(title)
     kinds = list(dict.fromkeys(outcome["kind"].values))
     means = f"mean over {_some(len(kinds), 'kind')}: " if len(kinds) > 1 else "kind: "
-    return caption(figure, f"{_counts({'drawn': outcome})}; mean over cases; {means}{', '.join(kinds)}")
+    said = f"{_counts({'drawn': outcome})}; mean over cases; {means}{', '.join(kinds)}"
+    return caption(figure, f"{said}\n{_variance(outcome, kinds[0])}")
+
+
+def _variance(outcome: xr.Dataset, kind: str) -> str:
+    """What explains the damage of cells above the floor, in words; chance adds to all three."""
+    tasks = ~experiment_estimands.is_solved(outcome)
+    mean = experiment_estimands.damage_grid(outcome, kind).isel(case=tasks).mean("case")
+    shares = zip(("step", "frame", "both"), experiment_estimands.grid_shares(mean.values), strict=True)
+    explained = ", ".join(f"{what} {share:.2f}" for what, share in shares)
+    return f"variance of right frames lost ({kind}, above the floor) by {explained}"
 
 
 def _moved(outcome: xr.Dataset, line: str) -> pd.DataFrame:

@@ -90,11 +90,12 @@ a.anchor-link, .jp-OutputPrompt, .prompt { display: none; }
 .reading { font-weight: 600; }
 .table .matrix { font-size: .72rem; line-height: 1.2; width: 100%; }
 .table .matrix th, .table .matrix td { padding: .12rem .35rem; vertical-align: top; white-space: normal; min-width: 0; }
-.matrix tbody th { font-weight: normal; max-width: 17rem; }
+.matrix tbody th { font-weight: normal; max-width: 15rem; }
 .matrix small { color: #555; display: block; font-size: .68rem; }
 .matrix th small { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .table .matrix .ours, .table .matrix .n { white-space: nowrap; }
-.table .matrix td:first-of-type { min-width: 11rem; }
+.table .matrix td:first-of-type { min-width: 13rem; }
+.table .matrix td:last-of-type { min-width: 6.5rem; }
 .table .matrix .unit { max-width: 5.2rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .matrix .wide small { display: inline; margin-left: .5em; white-space: normal; }
 .tag { border: 1px solid #999; border-radius: .25rem; color: #555; font-size: .65rem; padding: 0 .25em; }
@@ -233,18 +234,15 @@ def _cell(row: pd.Series) -> str:
 
 
 def _controls(rows: pd.DataFrame) -> str:
-    """What the controls came to, with the families where they did not pass."""
-    found = rows.groupby("controls", sort=False)["family"].agg(list)
-    if len(found) == 1:
-        return html.escape(found.index[0])
-    return "; ".join(
-        html.escape(controls if controls == "passed" else f"{controls} ({', '.join(families)})")
-        for controls, families in found.items()
-    )
+    """What the controls came to where they did not pass; the cells say in which family."""
+    failed = [controls for controls in dict.fromkeys(rows["controls"]) if controls != "passed"]
+    return html.escape("; ".join(failed) or "passed")
 
 
 def verdict_matrix(verdicts: pd.DataFrame) -> str:
-    """All entries on one screen: a row each, a column a family, and a wide cell where families are pooled.
+    """All claims on one screen: a row an entry, a column a family, and a wide cell where families are pooled.
+
+    Controls have a column here, and a table of their own.
 
     Parameters
     ----------
@@ -252,6 +250,7 @@ def verdict_matrix(verdicts: pd.DataFrame) -> str:
         As :func:`read_verdicts` gives it.
     """
     judged, answers = _judged(verdicts), verdicts[verdicts["id"] == ANSWER]
+    judged = judged[judged["role"] != "control"]
     pooled = set(judged.loc[judged["family"] == POOLED, "id"])
     families = list(dict.fromkeys(judged.loc[~judged["id"].isin(pooled), "family"])) or [POOLED]
     head = "".join(

@@ -94,8 +94,7 @@ a.anchor-link, .jp-OutputPrompt, .prompt { display: none; }
 .matrix small { color: #555; display: block; font-size: .68rem; }
 .matrix th small { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .table .matrix .ours, .table .matrix .n { white-space: nowrap; }
-.table .matrix td:first-of-type { min-width: 13rem; }
-.table .matrix td:last-of-type { min-width: 6.5rem; }
+.table .matrix td:first-of-type { min-width: 11rem; }
 .table .matrix .unit { max-width: 5.2rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .matrix .wide small { display: inline; margin-left: .5em; white-space: normal; }
 .tag { border: 1px solid #999; border-radius: .25rem; color: #555; font-size: .65rem; padding: 0 .25em; }

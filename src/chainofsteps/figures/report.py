@@ -90,7 +90,7 @@ a.anchor-link, .jp-OutputPrompt, .prompt { display: none; }
 .reading { font-weight: 600; }
 .table .matrix { font-size: .72rem; line-height: 1.2; width: 100%; }
 .table .matrix th, .table .matrix td { padding: .12rem .35rem; vertical-align: top; white-space: normal; min-width: 0; }
-.matrix tbody th { font-weight: normal; max-width: 17rem; }
+.matrix tbody th { font-weight: normal; max-width: 15rem; }
 .matrix small { color: #555; display: block; font-size: .68rem; }
 .matrix th small { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .table .matrix .ours, .table .matrix .n { white-space: nowrap; }
@@ -231,20 +231,15 @@ def _cell(row: pd.Series) -> str:
 
 
 def _controls(rows: pd.DataFrame) -> str:
-    """What the controls came to, with the families where they did not pass."""
-    found = rows.groupby("controls", sort=False)["family"].agg(list)
-    if len(found) == 1:
-        return html.escape(found.index[0])
-    return "; ".join(
-        html.escape(controls if controls == "passed" else f"{controls} ({', '.join(families)})")
-        for controls, families in found.items()
-    )
+    """What the controls came to where they did not pass; the cells say in which family."""
+    failed = [controls for controls in dict.fromkeys(rows["controls"]) if controls != "passed"]
+    return html.escape("; ".join(failed) or "passed")
 
 
 def verdict_matrix(verdicts: pd.DataFrame) -> str:
-    """All that is claimed on one screen: a row an entry, a column a family, a wide cell where families are pooled.
+    """All claims on one screen: a row an entry, a column a family, and a wide cell where families are pooled.
 
-    Controls are left out: each row says what they came to.
+    Controls have a column here, and a table of their own.
 
     Parameters
     ----------

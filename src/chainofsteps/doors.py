@@ -329,16 +329,25 @@ def check_sampled(experiments: dict, controls: dict, count: int, seeds: list[int
 
 
 def check_stability(config: dict, models: Collection[str], where: object) -> None:
-    """Hold the blocks of cases that verdicts are repeated on against the models and the run's own cases.
+    """Hold the models that verdicts are repeated with against those that there are.
 
     Raises
     ------
     Refused
-        An unknown model; blocks that may hold a case of the run.
+    """
+    for model in config["stability"]["models"]:
+        check_choice(where, "stability.models", model, models)
+
+
+def check_blocks(config: dict, where: object) -> None:
+    """Hold the blocks of cases that verdicts are repeated on against the run's own; asked only when one is drawn.
+
+    Raises
+    ------
+    Refused
+        Blocks that may hold a case of the run.
     """
     repeated, cases = config["stability"], config["cases"]
-    for model in repeated["models"]:
-        check_choice(where, "stability.models", model, models)
     for own in (cases["first"], config["interventions"]["first"]):
         # A world that skips pictures it had reaches further than its count.
         reach = BLOCK_REACH * max(cases["count"], repeated["count"] * repeated["blocks"])

@@ -31,6 +31,10 @@ class Refused(ValueError):
         super().__init__(" ".join(line.split()))
 
 
+class NotMeasured(Refused):
+    """A dataset without the part that is asked of it: whole by its schema, but the experiment did not measure it."""
+
+
 @contextmanager
 def at_the_door(log: str | Path) -> Iterator[None]:
     """Run a script's body with its output in ``log``; a refusal or a full disk ends it with one line and status 1."""

@@ -7,10 +7,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.integration.browser import Browser
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("--configfile", "config/quick.yaml")
@@ -78,3 +80,11 @@ def finished(make_clone) -> Clone:
     done = clone.snakemake("--cores", "2", *QUICK)
     assert done.returncode == 0, done.stderr
     return clone
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory) -> Iterator[Browser]:
+    """One window for all pages."""
+    opened = Browser(tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()

@@ -326,7 +326,7 @@ def test_power_grows_with_cases_and_with_the_effect(maze):
 
 
 def test_a_family_alone_is_corrected_for_the_whole_table(maze):
-    given = {"cases": 24, "datasets": 1, "draws": DRAWS, "seed": 5}
+    given = {"cases": 24, "datasets": 1, "draws": 5000, "seed": 5}
     alone, whole = (calibration.simulate_measured(CLAIMS, maze, tests, **given) for tests in (5, 20))
     gain = [table.set_index("id").loc["E0_gain"] for table in (alone, whole)]
     assert gain[0]["p"] == gain[1]["p"] and gain[0]["ci_low"] == gain[1]["ci_low"]

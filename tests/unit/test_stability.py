@@ -63,6 +63,8 @@ def test_only_entries_that_features_suffice_for_are_repeated():
 def test_blocks_of_unknown_models_or_of_the_run_itself_are_refused(field, value):
     config = load_yaml("config/config.yaml")
     doors.check_stability(config, ["mini"], "config.yaml")
+    doors.check_blocks(config, "config.yaml")
     config["stability"][field] = value
     with pytest.raises(Refused, match=rf"config\.yaml: stability\.{field}: given"):
         doors.check_stability(config, ["mini"], "config.yaml")
+        doors.check_blocks(config, "config.yaml")

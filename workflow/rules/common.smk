@@ -12,6 +12,7 @@ from pathlib import Path
 from chainofsteps import worlds
 from chainofsteps.doors import (
     BLOCK_REACH,
+    check_blocks,
     check_claims,
     check_config,
     check_interventions,
@@ -211,6 +212,15 @@ def get_repeated(wildcards):
     """A sampling condition of a block: other seeds than those of any other block and of the run."""
     seeds = [(int(wildcards.block) + 1) * REPEATED["seeds_apart"] + seed for seed in config["seeds"]]
     return {**SAMPLED[wildcards.experiment], "count": REPEATED["count"], "seeds": seeds}
+
+
+def get_first(wildcards):
+    """Index of the first case of a block, once no block can hold a case of the run."""
+    try:
+        check_blocks(config, CONFIG_FILES)
+    except Refused as refusal:
+        sys.exit(f"refused: {refusal}")
+    return REPEATED["first"] + BLOCK_REACH * REPEATED["count"] * int(wildcards.block)
 
 
 def get_registration(block):

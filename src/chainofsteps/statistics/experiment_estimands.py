@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from chainofsteps.refusal import Refused
+from chainofsteps.refusal import NotMeasured, Refused
 from chainofsteps.statistics.claims import AGAINST
 
 _DUST = 1e-12
@@ -45,7 +45,7 @@ def damage_grid(dataset: xr.Dataset, kind: str) -> xr.DataArray:
 
     Raises
     ------
-    Refused
+    NotMeasured
         The cells that were erased are no full grid.
     """
     arms = _arms(dataset, kind=kind, scope="cell")
@@ -53,7 +53,7 @@ def damage_grid(dataset: xr.Dataset, kind: str) -> xr.DataArray:
     places = np.array([np.argwhere(mask)[0] for mask in erased])
     steps, frames = (np.unique(column) for column in places.T)
     if len(places) != len(steps) * len(frames) or len(np.unique(places, axis=0)) != len(places):
-        raise Refused(_name(dataset), "erased", f"{len(places)} cells", f"all {len(steps)} x {len(frames)} of them")
+        raise NotMeasured(_name(dataset), "erased", f"{len(places)} cells", f"all {len(steps)} x {len(frames)} of them")
     lost = _above_floor(dataset, dataset["others_lost"].mean("seed")).isel(arm=arms[np.lexsort(places.T[::-1])])
     grid = lost.transpose("case", "arm").values.reshape(-1, len(steps), len(frames))
     return xr.DataArray(grid, {"case": dataset["case"], "step": steps, "frame": frames}, ("case", "step", "frame"))
@@ -86,7 +86,7 @@ def grid_effects(dataset: xr.Dataset, kind: str) -> xr.DataArray:
     """
     grid = damage_grid(dataset, kind).isel(case=~is_solved(dataset))
     if grid.sizes["case"] < 3:
-        raise Refused(_name(dataset), "case", grid.sizes["case"], "at least 3, for a jackknife")
+        raise NotMeasured(_name(dataset), "case", grid.sizes["case"], "at least 3, for a jackknife")
     centred = grid - grid.mean(("step", "frame"))
     values = _squared_mean(centred.mean("frame").values) - _squared_mean(centred.mean("step").values)
     return xr.DataArray(values, {"case": grid["case"]}, ("case",))
@@ -134,7 +134,7 @@ def early_persistence(dataset: xr.Dataset, kind: str) -> xr.DataArray:
     arms, steps = _step_arms(dataset, kind)
     early = arms[steps < dataset.sizes["step"] / 2]
     if not len(early):
-        raise Refused(_name(dataset), "erased", "no step of the first half", "at least one")
+        raise NotMeasured(_name(dataset), "erased", "no step of the first half", "at least one")
     return dataset["dissimilarity_debiased"].mean("seed").isel(step=-1, arm=early).mean("arm")
 
 
@@ -144,7 +144,7 @@ def sensitivity_peak(dataset: xr.Dataset, kind: str) -> xr.DataArray:
     count = dataset.sizes["step"]
     inner = (steps >= count / 4) & (steps < 3 * count / 4)
     if inner.all() or not inner.any():
-        raise Refused(
+        raise NotMeasured(
             _name(dataset), "erased", f"steps {sorted(steps.tolist())}", "steps inside and outside the middle"
         )
     lost = _above_floor(dataset, _score_lost(dataset))
@@ -189,7 +189,7 @@ def middle_swap(dataset: xr.Dataset, layers: list[int]) -> xr.DataArray:
             for donor in ("other_answer", "same_answer")
         )
         if not (other.sizes["arm"] and same.sizes["arm"]):
-            raise Refused(
+            raise NotMeasured(
                 _name(dataset), "swapped_layer", f"layers {layers}", "layers inside and outside of those swapped"
             )
         return other.mean("arm") - same.mean("arm")
@@ -217,14 +217,14 @@ def ensemble_gain(dataset: xr.Dataset, window: list[int], against: str) -> xr.Da
     others = [place for place, name in enumerate(names) if name.startswith(AGAINST[against])]
     for found, field in ((averaged, f"layers {window[0]}-{window[1]}"), (others, AGAINST[against])):
         if not found:
-            raise Refused(_name(dataset), "arm", f"no average or other arm of {field}", ", ".join(names))
+            raise NotMeasured(_name(dataset), "arm", f"no average or other arm of {field}", ", ".join(names))
     # Of equal names the one of the most steps comes first.
     return right.isel(arm=averaged[0], drop=True) - right.isel(arm=others[0], drop=True)
 
 
 def steps_loss(dataset: xr.Dataset, steps: int) -> xr.DataArray:
     """C12, E14: score with the most steps less that with fewer, joint order, all frames; over ``case``."""
-    return _joint(dataset, max(_joint_steps(dataset))) - _joint(dataset, steps)
+    return _joint(dataset, _most_steps(dataset)) - _joint(dataset, steps)
 
 
 def frames_loss(dataset: xr.Dataset, frames: int) -> xr.DataArray:
@@ -243,7 +243,7 @@ def depth_difference(dataset: xr.Dataset, reference: xr.Dataset) -> xr.DataArray
     """E13: gain of steps (most steps less one) of one model less that of another, on the same cases; over ``case``."""
 
     def gain(each: xr.Dataset) -> xr.DataArray:
-        return _joint(each, max(_joint_steps(each))) - _joint(each, 1)
+        return _joint(each, _most_steps(each)) - _joint(each, 1)
 
     if set(dataset["case"].values.tolist()) != set(reference["case"].values.tolist()):
         raise Refused(_name(dataset), "case", "other cases", f"those of {_name(reference)}")
@@ -297,7 +297,7 @@ def _above_floor(dataset: xr.Dataset, damage: xr.DataArray) -> xr.DataArray:
 def _arms(dataset: xr.Dataset, kind: str, scope: str) -> np.ndarray:
     found = np.flatnonzero((dataset["kind"] == kind).values & (dataset["scope"] == scope).values)
     if not len(found):
-        raise Refused(_name(dataset), "arm", f"no {scope} of kind {kind}", "at least one")
+        raise NotMeasured(_name(dataset), "arm", f"no {scope} of kind {kind}", "at least one")
     return found
 
 
@@ -308,8 +308,11 @@ def _step_arms(dataset: xr.Dataset, kind: str) -> tuple[np.ndarray, np.ndarray]:
     return arms, steps
 
 
-def _joint_steps(dataset: xr.Dataset) -> list[int]:
-    return dataset["steps"].values[_whole_joint(dataset)].tolist()
+def _most_steps(dataset: xr.Dataset) -> int:
+    joint = _whole_joint(dataset)
+    if not joint.any():
+        raise NotMeasured(_name(dataset), "sampling_order", "no joint order", "one of all frames")
+    return int(dataset["steps"].values[joint].max())
 
 
 def _whole_joint(dataset: xr.Dataset) -> np.ndarray:
@@ -325,7 +328,7 @@ def _joint(dataset: xr.Dataset, steps: int) -> xr.DataArray:
 def _one_arm(dataset: xr.Dataset, field: str, given: int, found: np.ndarray) -> int:
     if not found.any():
         accepted = ", ".join(map(str, sorted(set(dataset[field].values.tolist()))))
-        raise Refused(_name(dataset), field, given, accepted)
+        raise NotMeasured(_name(dataset), field, given, accepted)
     return int(np.flatnonzero(found)[0])
 
 

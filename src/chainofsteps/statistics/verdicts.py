@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from chainofsteps.refusal import Refused
+from chainofsteps.refusal import NotMeasured, Refused
 from chainofsteps.statistics import inference
 from chainofsteps.statistics.claims import ANSWER, ESTIMANDS, FEATURES, POOLED, SCORES, check_entries
 from chainofsteps.statistics.estimands import PER_CASE
@@ -344,7 +344,10 @@ def _measure(
         return _Measure(row | {"verdict": "not testable here", "reason": f"no {estimand.kind} of {', '.join(missing)}"})
 
     used = [index[place] for place in places]
-    per_case = case_values(claim, family, used)
+    try:
+        per_case = case_values(claim, family, used)
+    except NotMeasured as lack:
+        return _Measure(row | {"verdict": "not testable here", "reason": str(lack)})
     # Sums of shares leave dust of 1e-17, which would decide signs; + 0.0 turns -0.0 into 0.
     values = per_case.values.round(DECIMALS) + 0.0
     row |= {

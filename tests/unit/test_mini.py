@@ -138,7 +138,7 @@ def test_joint_order_is_the_pipelines_own_call(pipe, guidance_scale):
 
 def solved(model, family, order, steps):
     """Share of new easy cases."""
-    cases = case_dataset(family, "pilot", 600_000, 8, "easy")
+    cases = case_dataset(family, "pilot", 600_000, 12, "easy")
     videos = sample_videos(load(model), cases, model, {"order": order, "steps": steps}, [0], 12)
     return (video_scores(cases, videos) == 1).mean()
 

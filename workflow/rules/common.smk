@@ -269,3 +269,15 @@ def get_hashes():
     """Hashes of the entries of the claims by block, as they and their settings are now."""
     revisions = {name: model.get("revision", NONE) for name, model in MODELS.items()}
     return entry_hashes(CLAIMS, config, {**SAMPLED, **INTERVENING}, revisions)
+
+
+def get_shown(wildcards):
+    """Figures that a chapter shows."""
+    features = list(rules.plot_features.output) if wildcards.chapter == "steps" else []
+    return features + get_figures(*CHAPTERS[wildcards.chapter])
+
+
+def get_calibrated(wildcards):
+    """Figures of the calibration that are there. As an input they would be made, and each page take an hour."""
+    made = rules.plot_calibration.output if wildcards.chapter == "verdicts" else []
+    return [str(path) for path in made if Path(path).exists()]

@@ -59,18 +59,6 @@ rule plot_features:
         "../scripts/plot_features.py"
 
 
-def get_shown(wildcards):
-    """Figures that a chapter shows."""
-    features = list(rules.plot_features.output) if wildcards.chapter == "steps" else []
-    return features + get_figures(*CHAPTERS[wildcards.chapter])
-
-
-def get_calibrated(wildcards):
-    """Figures of the calibration that are there. As an input they would be made, and each page take an hour."""
-    made = rules.plot_calibration.output if wildcards.chapter == "verdicts" else []
-    return [str(path) for path in made if Path(path).exists()]
-
-
 rule write_chapter:
     input:
         notebook="notebooks/{chapter}.ipynb",

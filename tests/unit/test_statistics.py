@@ -553,6 +553,16 @@ def test_a_positive_control_is_only_asked_where_its_order_solves_enough():
     assert blocked["controls"] == "not run: E4_control" and blocked["verdict"] == "inconclusive"
 
 
+def test_what_an_experiment_did_not_measure_is_not_testable():
+    joint = erased("erasure", 1, forward=False)
+    in_turn = erased("erasure_frame_by_frame", 1, forward=True)
+    other = joint.assign_coords(kind=("arm", np.array(["clean", "replace"], object)))
+    told = row(judged(features(), other, in_turn, claims=DIRECTED), "E4_joint", "all")
+    assert told["verdict"] == "not testable here" and np.isnan(told["p_adjusted"])
+    assert told["reason"] == "mini/erasure dataset: arm: given no cell of kind erase; accepted: at least one"
+    assert row(judged(features(), joint, in_turn, claims=DIRECTED), "E4_joint", "all")["verdict"] != told["verdict"]
+
+
 def test_a_pooled_claim_names_the_family_in_which_its_control_failed():
     joint = erased("erasure", 1, forward=False, families=("maze", "largest"))
     failing = erased("erasure_frame_by_frame", 1, forward=False, families=("maze", "largest"))

@@ -214,7 +214,7 @@ def get_repeated(wildcards):
     return {**SAMPLED[wildcards.experiment], "count": REPEATED["count"], "seeds": seeds}
 
 
-def get_first(wildcards):
+def get_first_case(wildcards):
     """Index of the first case of a block, once no block can hold a case of the run."""
     try:
         check_blocks(config, CONFIG_FILES)

@@ -23,7 +23,7 @@ use rule draw_cases as draw_block with:
         family=lambda wildcards: family_of(wildcards.world),
         solved=False,
         purpose=config["cases"]["purpose"],
-        first_case=get_first,
+        first_case=get_first_case,
         case_count=REPEATED["count"],
         field="stability.count",
     message:

@@ -227,7 +227,7 @@ def test_calibration_is_made_on_request(finished):
     planted = {claim["id"] for claim in plantable(claims, EXPERIMENTS)}
     assert set(null["id"]) == planted | {"table"} and {"E0_gain", "E1_joint", "E1_control"} < planted
     values = pd.read_csv(finished.folder / RESULTS / "calibration" / "values.csv")
-    assert set(values["scenario"]) <= {"null", "measured"} and (values["datasets"] == 4).all()
+    assert set(values["scenario"]) <= {"no effect", "measured"} and (values["datasets"] == 4).all()
     assert set(null["family"]) == {*FAMILIES, "all"} and (null["datasets"] == 4).all()
     for family in FAMILIES:
         rates = pd.read_csv(finished.folder / RESULTS / "calibration" / f"{family}.csv")

@@ -357,7 +357,7 @@ def test_the_same_seed_gives_the_same_data_sets_whatever_else_is_made(maze, few)
 
 def records(**columns) -> pd.DataFrame:
     row = {
-        "scenario": "null",
+        "scenario": "no effect",
         "id": "E0_gain",
         "estimand": "gain_of_steps",
         "role": "confirmatory",
@@ -412,7 +412,7 @@ def value_rows():
 def test_values_without_an_effect_reject_as_rarely_as_promised():
     rows = value_rows()
     rates = calibration.summarise(calibration.simulate_values(rows, 5, datasets=60, draws=DRAWS, seed=2))
-    null, measured = (rates[rates["scenario"] == name].set_index("id") for name in ("null", "measured"))
+    null, measured = (rates[rates["scenario"] == name].set_index("id") for name in ("no effect", "measured"))
     assert (null["significant"] <= at_most(0.06, 60)).all(), null["significant"]
     assert (null["claimed"] <= at_most(0.02, 60)).all()
     assert null["truth"].to_dict() == {"E2_erase": 0, "E8_correction": 0, "E5_joint": 0.1, "E3_grid": 0}

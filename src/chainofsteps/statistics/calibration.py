@@ -29,6 +29,7 @@ from chainofsteps.statistics.planted import (
     separable,
 )
 
+NO_EFFECT = "no effect"  # scenario; the word null would be read from a table as a missing value
 SIZES = {"smallest": 1, "twice": 2}
 CLAIMED = ("replicated", "direction only")
 TABLE = "table"  # id of the row on the whole table
@@ -56,7 +57,7 @@ def simulate_null(
     Returns
     -------
     pd.DataFrame
-        Rows of `verdicts.judge` with ``scenario`` "null", ``cases``, ``dataset`` and ``truth``.
+        Rows of `verdicts.judge` with ``scenario`` "no effect", ``cases``, ``dataset`` and ``truth``.
     """
     controls = [claim for claim in claims if claim["role"] == "control"]
     makers = {family: null_maker(claims, features) for family, features in families.items()}
@@ -72,7 +73,7 @@ def simulate_null(
             made = [bounds[control["id"], family](drawn[family], rng) for family in families]
             yield _judge([control], made, draws, rng)
 
-    records = _records((tables(i) for i in range(datasets)), "null", None)
+    records = _records((tables(i) for i in range(datasets)), NO_EFFECT, None)
     return _with_truth(records, truths)
 
 
@@ -238,16 +239,16 @@ def simulate_values(
     Returns
     -------
     pd.DataFrame
-        As of `simulate_null`, with ``scenario`` "null" or "measured".
+        As of `simulate_null`, with ``scenario`` "no effect" or "measured".
     """
     found = []
     for claim, family, values in rows:
-        for scenario in ("null", "measured"):
-            truth = _null_of_values(claim, values) if scenario == "null" else inference.estimate(values)
+        for scenario in (NO_EFFECT, "measured"):
+            truth = _null_of_values(claim, values) if scenario == NO_EFFECT else inference.estimate(values)
             for dataset in range(datasets):
                 rng = _generator(seed, f"{scenario} {claim['id']} {family}", dataset)
                 drawn = values[rng.integers(len(values), size=len(values))]
-                if scenario == "null":
+                if scenario == NO_EFFECT:
                     drawn = _without_effect(claim, drawn, values, rng)
                 row = _value_row(claim, drawn, tests, draws, int(rng.integers(2**31)))
                 found.append(row | {"scenario": scenario, "family": family, "dataset": dataset, "truth": truth})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import jsonschema
@@ -15,6 +16,7 @@ import xarray as xr
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t
 
 from chainofsteps import doors
 from chainofsteps.refusal import Refused
@@ -383,6 +385,25 @@ def test_the_same_seed_gives_the_same_numbers():
     assert inference.sign_flip(values, 500, 3) == inference.sign_flip(values, 500, 3)
 
 
+@pytest.mark.parametrize("shift", [-0.4, -0.1, 0.0, 0.3])
+def test_equivalence_of_normal_values_is_that_of_student(shift):
+    values = np.random.default_rng(1).normal(shift, 1, 60)
+    mean, error = values.mean(), values.std(ddof=1) / np.sqrt(60)
+    student = max(t.cdf((mean - 0.5) / error, 59), t.sf((mean + 0.5) / error, 59))
+    assert inference.tost(values, 0.5, 4000, 0) == pytest.approx(student, abs=0.02)
+    assert inference.tost(-values, 0.5, 4000, 0) == pytest.approx(student, abs=0.02)
+
+
+def test_equivalence_where_most_cases_are_alike():
+    """Resamples without the odd case, (7/8)^8 of all, have no spread and are wrong about the mean: none may help."""
+    values = np.zeros(8)
+    values[0] = 1.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for side in (values, -values):
+            assert inference.tost(side, 100.0, 4000, 0) == pytest.approx((7 / 8) ** 8, abs=0.03)
+
+
 def test_holm_by_hand():
     assert inference.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert inference.holm([]).size == 0
@@ -398,7 +419,7 @@ def test_a_slope_is_recovered_and_covered():
     assert inference.bootstrap_p(values, DRAWS, 0, difficulty) < 0.01
 
 
-@pytest.mark.parametrize("test", ["sign_flip", "bootstrap", "slope", "tost"])
+@pytest.mark.parametrize("test", ["sign_flip", "bootstrap", "slope", "tost", "tost of skewed values"])
 def test_false_positives_under_the_null(test):
     simulations, cases = 200, 40
     rng = np.random.default_rng(5)
@@ -412,8 +433,11 @@ def test_false_positives_under_the_null(test):
             p_values.append(inference.bootstrap_p(values, 400, 0))
         elif test == "slope":
             p_values.append(inference.bootstrap_p(values, 400, 0, difficulty))
+        elif test == "tost":
+            p_values.append(inference.tost(values + 0.5, 0.5, 400, 0))
         else:
-            p_values.append(inference.tost(values + 0.5, 0.5))
+            # At the bound on its long side, where Student's t rejects in .09 of the samples.
+            p_values.append(inference.tost(rng.exponential(1, cases) - 0.5, 0.5, 400, 0))
     monte_carlo_error = np.sqrt(0.05 * 0.95 / simulations)
     assert np.mean(np.array(p_values) <= 0.05) <= 0.05 + 2 * monte_carlo_error
 
@@ -461,6 +485,14 @@ def test_no_gain_and_no_order_are_read_as_a_single_pass():
     table = judged(joint, features("frame_by_frame", cases=200))
     assert row(table, "E0_gain")["verdict"] == "contradicted"
     assert row(table, verdicts.ANSWER)["reading"] == "single pass"
+
+
+def test_values_that_are_mostly_alike_are_calibrated_too():
+    """None may be lost because a resample of its cases happens to be constant."""
+    joint = features(cases=30, right_first=0.0, right_last=0.0)
+    joint["correct"][:3, :, -1] = 1.0
+    gains = {claim["id"]: values for claim, _, values in verdicts.tested_values(CLAIMS, [joint])}
+    assert gains["E0_gain"].tolist() == [1.0] * 3 + [0.0] * 27
 
 
 def test_difficulty_slope_in_each_order():

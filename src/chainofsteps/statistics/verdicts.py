@@ -138,7 +138,9 @@ def judge(
     check_entries(claims)
     data = _index(datasets)
     measures = [
-        _measure(claim, family, data, seed, draws, registered) for claim in claims for family in _families(claim, data)
+        _test(claim, _measure(claim, family, data, registered), seed, draws)
+        for claim in claims
+        for family in _families(claim, data)
     ]
     table = pd.DataFrame([measure.row for measure in measures])
     table = table.assign(**_correct(measures, table, seed, draws))
@@ -302,9 +304,7 @@ def case_values(claim: dict, family: str, datasets: Sequence[xr.Dataset]) -> xr.
     return values.isel(case=here if family == POOLED else here & (of_case == family))
 
 
-def _measure(
-    claim: dict, family: str, data: _Data, seed: int, draws: int, registered: Collection[str] | None
-) -> _Measure:
+def _measure(claim: dict, family: str, data: _Data, registered: Collection[str] | None) -> _Measure:
     asked = registered is not None and data.purpose == "confirmatory" and claim["role"] != "untestable"
     status = "exploratory" if asked and claim["id"] not in registered else data.purpose
     row = {
@@ -377,12 +377,19 @@ def _measure(
     if regressor is not None and inference.is_constant(regressor):
         row |= {"estimate": np.nan, "verdict": "not testable here", "reason": f"constant {estimand.slope_on}"}
         return _Measure(row)
-    row["ci_low"], row["ci_high"] = inference.bca_interval(values, draws, seed, 1 - ALPHA, regressor)
-    row["p"] = p_value(claim, values, regressor, seed, draws)
-    if not np.isfinite([row["ci_low"], row["ci_high"]]).all():
-        row |= {"ci_low": np.nan, "ci_high": np.nan, "p": np.nan}
-        return _Measure(row | {"verdict": "inconclusive", "reason": "constant resamples"})
     return _Measure(row, values, regressor)
+
+
+def _test(claim: dict, measure: _Measure, seed: int, draws: int) -> _Measure:
+    """With its interval and p, where there are values to test."""
+    row, values, regressor = measure.row, measure.values, measure.regressor
+    if values is None:
+        return measure
+    low, high = inference.bca_interval(values, draws, seed, 1 - ALPHA, regressor)
+    if not np.isfinite([low, high]).all():
+        return _Measure(row | {"verdict": "inconclusive", "reason": "constant resamples"})
+    p = p_value(claim, values, regressor, seed, draws)
+    return _Measure(row | {"ci_low": low, "ci_high": high, "p": p}, values, regressor)
 
 
 def _solved_share(dataset: xr.Dataset, family: str) -> float:
@@ -410,7 +417,7 @@ def _judge_constant(claim: dict, values: np.ndarray) -> dict:
 def p_value(claim: dict, values: np.ndarray, regressor: np.ndarray | None, seed: int, draws: int) -> float:
     """p of an entry's test on its values (case,); of a control, against its bound."""
     if claim["test"] == "tost":
-        return inference.tost(values, claim["smallest_effect"]["value"])
+        return inference.tost(values, claim["smallest_effect"]["value"], draws, seed)
     if claim["test"] == "sign_flip":
         return inference.sign_flip(values, draws, seed)
     if claim["test"] == "mcnemar":
@@ -464,7 +471,7 @@ def tested_values(claims: Sequence[dict], datasets: Iterable[xr.Dataset]) -> lis
     for claim in claims:
         if claim["role"] == "confirmatory" and not ESTIMANDS[claim["estimand"]].slope_on:
             for family in _families(claim, data):
-                measure = _measure(claim, family, data, 0, inference.LEAST_CASES, None)
+                measure = _measure(claim, family, data, None)
                 if measure.values is not None:
                     found.append((claim, family, measure.values))
     return found

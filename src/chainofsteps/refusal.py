@@ -36,6 +36,15 @@ class NotMeasured(Refused):
 
 
 @contextmanager
+def or_exit() -> Iterator[None]:
+    """End the program with one line and status 1 where its body is refused. Also decorates a function."""
+    try:
+        yield
+    except Refused as refusal:
+        raise SystemExit(f"refused: {refusal}") from None
+
+
+@contextmanager
 def at_the_door(log: str | Path) -> Iterator[None]:
     """Run a script's body with its output in ``log``; a refusal or a full disk ends it with one line and status 1."""
     try:

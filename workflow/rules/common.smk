@@ -6,7 +6,6 @@ OUTPUTS: none
 """
 
 import re
-import sys
 from pathlib import Path
 
 from chainofsteps import worlds
@@ -27,7 +26,7 @@ from chainofsteps.doors import (
 )
 from chainofsteps.ledger.sources import module_files
 from chainofsteps.models.check import MANIFEST
-from chainofsteps.refusal import Refused
+from chainofsteps.refusal import Refused, or_exit
 from chainofsteps.statistics.registration import NONE, entry_hashes
 
 HERE = Path.cwd()
@@ -35,7 +34,7 @@ OVERLAYS = [path.relative_to(HERE) if path.is_relative_to(HERE) else path for pa
 VALUES = ["--config"] if workflow.config_settings.config else []
 CONFIG_FILES = " + ".join(map(str, ["config/config.yaml", *OVERLAYS, *VALUES]))
 
-try:
+with or_exit():
     check_config(config, CONFIG_FILES)
     MODELS = check_models("config/models.yaml", config["model"], CONFIG_FILES)
     check_success(config["success"], MODELS, CONFIG_FILES)
@@ -45,8 +44,6 @@ try:
     CLAIMS = check_claims("config/claims.yaml", kinds_of(config, INTERVENING), MODELS)["claims"]
     check_stability(config, MODELS, CONFIG_FILES)
     check_space(config, MODELS[config["model"]])
-except Refused as refusal:
-    sys.exit(f"refused: {refusal}")
 
 MODEL = MODELS[config["model"]]
 FAMILIES = config["cases"]["families"]
@@ -79,12 +76,10 @@ def get_weights(wildcards):
     return get_shipped(wildcards.model)
 
 
+@or_exit()
 def get_shipped(model):
     """As get_weights, of a model by name."""
-    try:
-        return check_weights("config/models.yaml", model)
-    except Refused as refusal:
-        sys.exit(f"refused: {refusal}")
+    return check_weights("config/models.yaml", model)
 
 
 def get_model(wildcards):
@@ -97,22 +92,20 @@ def get_entry(model):
     return {key: value for key, value in MODELS[model].items() if key not in ("training", "orders")}
 
 
+@or_exit()
 def get_orders(wildcards):
     """Sampling orders that a model's success is measured in."""
     if "orders" not in MODELS[wildcards.model]:
-        refusal = Refused(
-            "config/models.yaml", f"{wildcards.model}.orders", "nothing", "orders and their steps by name"
-        )
-        sys.exit(f"refused: {refusal}")
+        raise Refused("config/models.yaml", f"{wildcards.model}.orders", "nothing", "orders and their steps by name")
     return MODELS[wildcards.model]["orders"]
 
 
+@or_exit()
 def get_training(wildcards):
     """Training settings of a model, where this repository trains it."""
     if "training" not in MODELS[wildcards.model]:
         trained = ", ".join(name for name, model in MODELS.items() if "training" in model) or "no model here"
-        refusal = Refused("config/models.yaml", f"{wildcards.model}.training", "nothing", f"settings, as of {trained}")
-        sys.exit(f"refused: {refusal}")
+        raise Refused("config/models.yaml", f"{wildcards.model}.training", "nothing", f"settings, as of {trained}")
     return MODELS[wildcards.model]["training"]
 
 
@@ -142,12 +135,12 @@ def get_start(wildcards):
     return expand(rules.train_reasoner.output.manifest, model=start)
 
 
+@or_exit()
 def get_vae_training(wildcards):
     """What decides the VAE: seed, its own settings and the families' difficulties, not their shares."""
     training = get_training(wildcards)
     if "vae" not in training:
-        refusal = Refused("config/models.yaml", f"{wildcards.model}.training.vae", "nothing", training["vae_of"])
-        sys.exit(f"refused: {refusal}")
+        raise Refused("config/models.yaml", f"{wildcards.model}.training.vae", "nothing", training["vae_of"])
     families = {family: {"difficulties": given["difficulties"]} for family, given in training["families"].items()}
     return {"seed": training["seed"], "families": families, "vae": training["vae"]}
 
@@ -214,12 +207,10 @@ def get_repeated(wildcards):
     return {**SAMPLED[wildcards.experiment], "count": REPEATED["count"], "seeds": seeds}
 
 
+@or_exit()
 def get_first_case(wildcards):
     """Index of the first case of a block, once no block can hold a case of the run."""
-    try:
-        check_blocks(config, CONFIG_FILES)
-    except Refused as refusal:
-        sys.exit(f"refused: {refusal}")
+    check_blocks(config, CONFIG_FILES)
     return REPEATED["first"] + BLOCK_REACH * REPEATED["count"] * int(wildcards.block)
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from chainofsteps.ledger.stages import build_stages, read_jobs, render
-from chainofsteps.refusal import Refused
+from chainofsteps.refusal import or_exit
 
 DVC_YAML = Path("dvc.yaml")
 
@@ -20,10 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
     stages = commands.add_parser("stages", help="write dvc.yaml from the DAG of the default configuration")
     stages.add_argument("--check", action="store_true", help="write nothing; print the difference, exit 1 if any")
     check = parser.parse_args(arguments).check
-    try:
+    with or_exit():
         text = render(build_stages(read_jobs()))
-    except Refused as refusal:
-        sys.exit(f"refused: {refusal}")
     if check:
         committed = DVC_YAML.read_text() if DVC_YAML.is_file() else ""
         names = str(DVC_YAML), "the workflow"

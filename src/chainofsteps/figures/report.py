@@ -391,9 +391,10 @@ def run_lines(fingerprints: list[dict], verdicts: pd.DataFrame) -> str:
         f"{sum(each['parameters'].values()) / 1e6:.2f} M parameters"
         for each in fingerprints
     )
+    seeds = judged["n_seeds"][judged["n_seeds"] > 0]  # scores are checked without a model, so without a seed
     text = (
         f"Cases a row: {_span(judged['n_cases'])} ({', '.join(judged['purpose'].unique())}); "
-        f"seeds a case: {_span(judged['n_seeds'])}. Models: {models}."
+        f"seeds a case: {_span(seeds)}. Models: {models}."
     )
     return f'<p class="run">{html.escape(text)}</p>'
 

@@ -66,6 +66,10 @@ def test_all_that_is_promised_is_there_and_by_its_schema(finished):
     assert scores.set_index("family")["estimate"][list(FAMILIES)].notna().all()
     dictionary = pd.read_csv(results / "statistics" / "dictionary.csv")
     assert set(dictionary[dictionary["file"] == "verdicts.csv"]["name"]) == set(table)
+    variance = pd.read_csv(results / "statistics" / "variance.csv")
+    # One seed: its streams' frames cannot be told from its cases, but a grid of cells can.
+    assert set(variance["experiment"]) == {"erasure"} and variance["share"].sum() == pytest.approx(1)
+    assert set(dictionary[dictionary["file"] == "variance.csv"]["name"]) == set(variance)
     metrics = json.loads((results / "statistics" / "metrics.json").read_text())
     assert set(metrics) == set(table["id"])
 
@@ -189,8 +193,8 @@ def test_snakemake_report(finished):
 
 def test_another_clone_gives_the_same_bytes(finished, make_clone):
     other = make_clone("other")
-    some = ["features/mini/joint/maze_loop.nc", "features/mini/untrained/maze_loop.nc", "interventions/mini/ensemble.nc"]
-    some += ["figures/ensemble_gain_mini.png", "score_controls/maze_loop.nc"]
+    some = [f"features/mini/{name}/maze_loop.nc" for name in ("joint", "untrained")]
+    some += ["interventions/mini/ensemble.nc", "figures/ensemble_gain_mini.png", "score_controls/maze_loop.nc"]
     done = other.snakemake("--cores", "2", *QUICK, "--", *(f"{RESULTS}/{name}" for name in some))
     assert done.returncode == 0, done.stderr
     made, before = hashes(other), hashes(finished)

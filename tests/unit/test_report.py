@@ -18,6 +18,7 @@ from chainofsteps.figures.report import (
     run_lines,
     show,
     shown_verdict,
+    variance_shares,
     verdict_matrix,
     verdict_table,
 )
@@ -129,6 +130,16 @@ def test_figures_are_inside_the_page_with_words_and_a_command(tmp_path):
     assert shown.count("data:image/png;base64,") == 2
     assert f"snakemake --cores 2 --forcerun plot_features -- {paths[1]}" in shown
     assert show(paths, "loss", "Loss.") == "<p>loss: not made in this run.</p>"
+
+
+def test_shares_of_variance_lie_beside_the_verdicts(tmp_path):
+    file = tmp_path / "variance.csv"
+    head = "experiment,family,variable,part,share,ci_low,ci_high,n_cases\n"
+    file.write_text(head + "joint,maze,commitment_step,case,0.25,0.1,0.4,64\njoint,maze,commitment_step,seed,0,,,64\n")
+    shown = text(variance_shares(tmp_path / "verdicts.csv"))
+    assert "case 0.25 [0.10, 0.40]; seed 0.00" in shown and "nan" not in shown
+    file.write_text(head)
+    assert "two seeds" in variance_shares(tmp_path / "verdicts.csv")
 
 
 def test_chapters_are_joined_with_links_to_each():

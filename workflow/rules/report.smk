@@ -63,6 +63,7 @@ rule write_chapter:
     input:
         notebook="notebooks/{chapter}.ipynb",
         verdicts=rules.judge_claims.output.verdicts,
+        variance=rules.judge_claims.output.variance,  # the notebook finds it beside the verdicts
         figures=get_shown,
         modules=get_modules("workflow/scripts/write_chapter.py"),
         notebook_modules=lambda wildcards: get_modules(f"notebooks/{wildcards.chapter}.ipynb"),

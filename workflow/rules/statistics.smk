@@ -4,7 +4,7 @@ controls.
 
 REQUIRED INPUTS: {results}/features/{model}/{experiment}/{family}.nc, {results}/interventions/{model}/{intervention}.nc,
 {results}/statistics/registered_{block}_{first}.json, config/claims.yaml
-OUTPUTS: {results}/score_controls/{family}.nc, {results}/statistics/{verdicts.csv,metrics.json,dictionary.csv}
+OUTPUTS: {results}/score_controls/{family}.nc, {results}/statistics/{verdicts.csv,metrics.json,variance.csv,dictionary.csv}
 """
 
 
@@ -36,6 +36,7 @@ rule judge_claims:
     output:
         verdicts=report(RESULTS / "statistics" / "verdicts.csv", caption="../report/verdicts.rst", category="Verdicts"),
         metrics=RESULTS / "statistics" / "metrics.json",
+        variance=RESULTS / "statistics" / "variance.csv",
         dictionary=RESULTS / "statistics" / "dictionary.csv",
     log:
         LOGS / "statistics" / "verdicts.log",

@@ -1,4 +1,4 @@
-"""Judge the claims: verdicts.csv, one row a claim and family, metrics.json with their numbers, and what is in them."""
+"""Judge the claims: verdicts.csv, one row a claim and family, metrics.json, variance.csv, and what is in them."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ from chainofsteps.configuration import load_yaml
 from chainofsteps.refusal import at_the_door
 from chainofsteps.statistics.dictionary import dictionary
 from chainofsteps.statistics.registration import BLOCKS, NONE, registered_ids
+from chainofsteps.statistics.variance import variance_table
 from chainofsteps.statistics.verdicts import judge, metrics
 
 with at_the_door(snakemake.log[0]):
@@ -32,5 +33,8 @@ with at_the_door(snakemake.log[0]):
         registered=registered,
     )
     table.to_csv(snakemake.output.verdicts, index=False, float_format="%.6g")
+    read = (datasets.read(path, kind) for path, kind in kinds)
+    variance = variance_table(read, seed=params.statistics["seed"])
+    variance.to_csv(snakemake.output.variance, index=False, float_format="%.6g")
     dictionary().to_csv(snakemake.output.dictionary, index=False)
     Path(snakemake.output.metrics).write_text(json.dumps(metrics(table), indent=1, sort_keys=True) + "\n")

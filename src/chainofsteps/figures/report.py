@@ -382,6 +382,28 @@ def claim_table(verdicts: pd.DataFrame) -> str:
     return _table(["the paper's claim", "asked by", "verdicts"], rows, "Claims")
 
 
+def variance_shares(verdicts: str | Path) -> str:
+    """Table of the shares of variance, which lie beside the verdicts: a row an experiment, family and variable.
+
+    Parameters
+    ----------
+    verdicts : path
+        Of verdicts.csv.
+    """
+    shares = pd.read_csv(Path(verdicts).with_name("variance.csv"))
+    if shares.empty:
+        return "<p>No variance was shared out: it takes two seeds, or a whole grid of erased cells.</p>"
+    rows = []
+    for (experiment, family, variable), given in shares.groupby(["experiment", "family", "variable"], sort=False):
+        parts = []
+        for each in given.itertuples():
+            interval = "" if pd.isna(each.ci_low) else f" [{each.ci_low:.2f}, {each.ci_high:.2f}]"
+            parts.append(f"{html.escape(each.part)} <b>{each.share:.2f}</b>{interval}")
+        names = [("text", _text(name)) for name in (experiment, family, variable)]
+        rows.append([*names, ("text", "; ".join(parts)), ("number", f"{given['n_cases'].iloc[0]}")])
+    return _table(["experiment", "family", "variance of", "share, 95 % interval", "cases"], rows, "Shares of variance")
+
+
 def run_lines(fingerprints: list[dict], verdicts: pd.DataFrame) -> str:
     """What was run, in a paragraph: cases, seeds, and each model with its revision."""
     judged = _judged(verdicts)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from chainofsteps import datasets
+from chainofsteps.statistics import variance
 from chainofsteps.statistics.verdicts import COLUMNS, METRICS
 
 _KINDS = {"f": "float", "i": "integer", "u": "unsigned integer", "O": "text"}
 
 
 def dictionary() -> pd.DataFrame:
-    """One row a variable of a dataset, a column of ``verdicts.csv``, or a leaf of ``metrics.json``.
+    """One row a variable of a dataset, a column of ``verdicts.csv`` or ``variance.csv``, or a leaf of ``metrics.json``.
 
     Returns
     -------
@@ -27,6 +28,7 @@ def dictionary() -> pd.DataFrame:
             for name, each in given.items()
         ]
     rows += [("verdicts.csv", name, "row", "", unit, meaning) for name, (unit, meaning) in COLUMNS.items()]
+    rows += [("variance.csv", name, "row", "", unit, meaning) for name, (unit, meaning) in variance.COLUMNS.items()]
     rows += [("metrics.json", leaf, "id, family", "number", *COLUMNS[column]) for leaf, column in METRICS.items()]
     rows.append(("metrics.json", "verdict", "id, family", "integer", "", "code of the verdict word"))
     rows.append(("metrics.json", "reading", "answer, family", "integer", "", "code of the answer"))

@@ -64,17 +64,18 @@ def grid_shares(grid: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    grid : ndarray, (step, frame)
+    grid : ndarray, (..., step, frame)
 
     Returns
     -------
-    ndarray, (3,)
+    ndarray, (3, ...)
         Step, frame, interaction, by the sums of squares of the balanced two-way layout; 0 where it does not vary.
     """
-    centred = grid - grid.mean()
-    step, frame = np.broadcast_arrays(centred.mean(1, keepdims=True), centred.mean(0, keepdims=True))
-    squares = np.array([(part**2).sum() for part in (step, frame, centred - step - frame)])
-    return squares / squares.sum() if squares.sum() > _DUST else np.zeros(3)
+    centred = grid - grid.mean((-2, -1), keepdims=True)
+    step, frame = np.broadcast_arrays(centred.mean(-1, keepdims=True), centred.mean(-2, keepdims=True))
+    squares = np.stack([(part**2).sum((-2, -1)) for part in (step, frame, centred - step - frame)])
+    total = squares.sum(0)
+    return np.divide(squares, total, out=np.zeros_like(squares), where=total > _DUST)
 
 
 def grid_effects(dataset: xr.Dataset, kind: str) -> xr.DataArray:

@@ -6,8 +6,11 @@ in them. Where the values are all alike there is nothing to resample: intervals 
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+
 import numpy as np
-from scipy.stats import bootstrap, norm, permutation_test
+from scipy.stats import DegenerateDataWarning, bootstrap, norm, permutation_test
 from scipy.stats import t as student_t
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
@@ -77,6 +80,40 @@ def bca_interval(
         method="BCa",
     ).confidence_interval
     return float(interval.low), float(interval.high)
+
+
+def bca_intervals(
+    statistic: Callable[[np.ndarray], np.ndarray], cases: int, draws: int = 10_000, seed: int = 0, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `bca_interval`, of several numbers at once, whatever is nested in a case.
+
+    Parameters
+    ----------
+    statistic : callable
+        Takes places of cases, int (..., case), gives numbers (k, ...).
+    cases : int
+        Number of cases, at least three.
+    draws, seed, level
+        As of `bca_interval`.
+
+    Returns
+    -------
+    low, high : ndarray, (k,)
+        NaN where all resamples are alike.
+    """
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        interval = bootstrap(
+            (np.arange(cases),),
+            lambda places, axis=-1: statistic(places),
+            n_resamples=draws,
+            batch=_BATCH,
+            confidence_level=_expanded(level, cases),
+            vectorized=True,
+            method="BCa",
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
+    return interval.low, interval.high
 
 
 def _expanded(level: float, cases: int) -> float:

@@ -218,7 +218,11 @@ def _span(values: pd.Series) -> str:
 
 def _size(rows: pd.DataFrame) -> str:
     tested = rows[rows["n_cases"] > 0]
-    return "-" if tested.empty else f"{_span(tested['n_cases'])} x {_span(tested['n_seeds'])}"
+    if tested.empty:
+        return "-"
+    # Scores are checked without a model, so without a seed.
+    seeds = f" x {_span(tested['n_seeds'])}" if tested["n_seeds"].any() else ""
+    return f"{_span(tested['n_cases'])}{seeds}"
 
 
 def _cell(row: pd.Series) -> str:
@@ -413,7 +417,7 @@ def run_lines(fingerprints: list[dict], verdicts: pd.DataFrame) -> str:
         f"{sum(each['parameters'].values()) / 1e6:.2f} M parameters"
         for each in fingerprints
     )
-    seeds = judged["n_seeds"][judged["n_seeds"] > 0]  # scores are checked without a model, so without a seed
+    seeds = judged["n_seeds"][judged["n_seeds"] > 0]
     text = (
         f"Cases a row: {_span(judged['n_cases'])} ({', '.join(judged['purpose'].unique())}); "
         f"seeds a case: {_span(seeds)}. Models: {models}."

@@ -74,6 +74,23 @@ def read_jobs() -> list[Job]:
             raise SystemExit(1) from None
 
 
+def read_patterns() -> list[re.Pattern]:
+    """What the outputs of all rules look like, those that are made on request included.
+
+    Raises
+    ------
+    SystemExit
+        As `read_jobs`.
+    """
+    with SnakemakeApi() as api:
+        try:
+            workflow = api.workflow(ResourceSettings(), snakefile=Path("Snakefile"))._workflow
+            return [output.regex() for rule in workflow.rules for output in rule.output]
+        except Exception as error:
+            api.print_exception(error)
+            raise SystemExit(1) from None
+
+
 def _job(job) -> Job:
     rules_file = Path(job.rule.snakefile)
     script = job.rule.script and _in_project(rules_file.parent / job.rule.script)

@@ -1,0 +1,49 @@
+"""Git, DVC and Snakemake as the ledger calls them: each in the project's folder, with its refusal in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from chainofsteps.refusal import Refused
+
+
+def git(*arguments: str) -> str:
+    """Output of a Git command; refused where Git refuses."""
+    return _run("git", ["git", *arguments])
+
+
+def dvc(*arguments: str) -> str:
+    """Output of a DVC command; refused where DVC refuses."""
+    return _run("dvc", [sys.executable, "-m", "dvc", *arguments])
+
+
+def snakemake(*arguments: str) -> str:
+    """Output of Snakemake, standard error included; refused where it refuses."""
+    return _run("snakemake", [sys.executable, "-m", "snakemake", *arguments])
+
+
+def planned(targets: Sequence[str] = ()) -> list[str]:
+    """Rules that Snakemake would run for some files, or for the default target: empty where nothing is to be done."""
+    said = snakemake("-n", "--quiet", "host", *(("--", *targets) if targets else ()))
+    if "Job stats:" not in said:
+        return []
+    rows = (line.split() for line in said.rsplit("Job stats:", 1)[1].splitlines())
+    counted = [row[0] for row in rows if len(row) == 2 and row[1].isdigit()]
+    return [rule for rule in counted if rule not in ("total", "all", "replicate")]
+
+
+def _run(tool: str, command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    if done.returncode:
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        told = [line for line in lines if line.lower().startswith(("error", "fatal", "refused"))] or lines[-1:]
+        raise Refused(
+            tool,
+            " ".join(command[command.index("-m") + 2 :] if "-m" in command else command[1:])[:80],
+            "; ".join(told[:3]) or f"status {done.returncode}",
+            "a command that ends well",
+        )
+    return said

@@ -19,7 +19,7 @@ MALLOC := glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:glibc.ma
 # Snakemake's scripts, papermill and its kernel are looked up on PATH.
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" GLIBC_TUNABLES="$(MALLOC)"
 
-.PHONY: help install replicate test lint format ledger lock
+.PHONY: help install replicate test lint format ledger record restore audit lock
 
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -53,6 +53,15 @@ format: install ## Bring workflow and code into the form that lint accepts
 
 ledger: install ## Write dvc.yaml from the workflow
 	$(IN_VENV) python -m chainofsteps.ledger stages
+
+record: install ## Hash a finished run into dvc.lock, with where and how it ran
+	$(IN_VENV) python -m chainofsteps.ledger record
+
+restore: install ## Bring recorded results back from a DVC remote, without a run
+	$(IN_VENV) python -m chainofsteps.ledger restore
+
+audit: install ## Say of each result whether it is as recorded, and why not
+	$(IN_VENV) python -m chainofsteps.ledger audit
 
 # Not after `install`: that would put back the versions that are to be replaced.
 lock: ## Write what .venv holds into requirements.lock and environment.yml

@@ -38,7 +38,7 @@ def restore(remote: str | None = None) -> int:
     _require_remote(remote)
     _require_inputs()
     _keep_what_is_new({path: md5 for path, md5 in outs.items() if path in cached})
-    commands.dvc("pull", "--quiet", *(("--remote", remote) if remote else ()))
+    pulled = _pull(remote)
     wrong = [path for path, md5 in outs.items() if not Path(path).is_file() or md5_of(path) != md5]
     if wrong:
         raise Refused(
@@ -47,12 +47,23 @@ def restore(remote: str | None = None) -> int:
             f"{', '.join(wrong[:5])}: missing, or not what was recorded",
             "a remote whose objects hash to their names; delete the bad ones there and push from a good clone",
         )
+    if pulled is not None:
+        raise pulled
     # Only now: to touch while DVC sees a difference would bless stale results.
     commands.snakemake("--cores", "1", "--touch", "--forceall", "--quiet", "all", "--", *sorted(outs))
     rules = commands.planned(sorted(outs))
     if rules:
         raise Refused("snakemake -n", "planned", ", ".join(rules), "nothing to do after a restore")
     return len(outs)
+
+
+def _pull(remote: str | None) -> Refused | None:
+    """What DVC has to say, to be told where the files themselves do not say more."""
+    try:
+        commands.dvc("pull", "--quiet", *(("--remote", remote) if remote else ()))
+    except Refused as refusal:
+        return refusal
+    return None
 
 
 def _require_remote(name: str | None) -> None:

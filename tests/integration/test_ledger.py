@@ -315,6 +315,9 @@ def test_snakemake_dvc_and_audit_name_the_same(project, monkeypatch, file, old, 
 def test_restore_in_a_clone_runs_nothing_and_goes_on_noticing(recorded, tmp_path):
     clone = recorded.clone(tmp_path / "clone")
     assert "recorded, not here" in clone.run(sys.executable, "-m", "chainofsteps.ledger", "audit", ok=False).stdout
+    # No room for a file in mid-restore: one line, and the next call goes on.
+    full = clone.run("bash", "-c", f"ulimit -f 4; {sys.executable} -m chainofsteps.ledger restore", ok=False)
+    assert [line.startswith("refused: ") for line in full.stderr.splitlines()] == [True], full.stderr
     assert clone.ledger("restore").startswith("4 outputs")
     assert "4 current" in clone.ledger("audit")
     assert "Nothing to be done" in clone.snakemake("-n")

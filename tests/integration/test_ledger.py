@@ -325,7 +325,7 @@ def test_restore_in_a_clone_runs_nothing_and_goes_on_noticing(recorded, tmp_path
     config = clone.folder / "config/config.yaml"
     config.write_text(config.read_text().replace("scale: 2.0", "scale: 3.0"))
     assert "\njudge " in clone.snakemake("-n", "--quiet", "host")
-    assert "dvc.lock: inputs: given changed since the record: tables: config/config.yaml" in clone.ledger(
+    assert "dvc.lock: inputs: given since the record: tables: scale of config/config.yaml changed" in clone.ledger(
         "restore", ok=False
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from chainofsteps.configuration import load_yaml
 from chainofsteps.ledger.compare import Differs, largest_difference
-from chainofsteps.ledger.lock import Stage, md5_of, read_stages, recorded_bytes
+from chainofsteps.ledger.lock import Stage, changed_inputs, md5_if_there, read_stages, recorded_bytes
 from chainofsteps.ledger.stages import CONFIG
 
 CURRENT, TOLERATED, STALE = "current", "drifted within tolerance", "stale"
@@ -55,7 +55,7 @@ def audit(makes: Collection[re.Pattern] = ()) -> list[Finding]:
         As `read_stages`; a file of config/ that is missing or no YAML mapping.
     """
     stages = read_stages()
-    own = {path: md5_of(path) if Path(path).is_file() else None for path in _paths(stages)}
+    own = {path: md5_if_there(path) for path in _paths(stages)}
     findings: dict[str, Finding] = {}
     changed: dict[str, str] = {}  # cause by stage that is stale
     maker = {path: stage.name for stage in stages for path in stage.made}
@@ -90,31 +90,12 @@ def _causes(
     stage: Stage, own: dict, findings: dict[str, Finding], changed: dict[str, str], maker: dict[str, str]
 ) -> Iterable[str]:
     """Why what a stage made is not what it would make now."""
-    if not stage.outs:
-        yield "never recorded"
-        return
-    if stage.command_differs:
-        yield "other rules"
-    configs: dict[str, dict] = {}
-    for place in sorted(stage.asked - set(stage.deps) - set(stage.params), key=str):
-        yield f"{_shown(place)} is new"
-    for file, key in sorted(set(stage.params) & stage.asked):
-        configs.setdefault(file, load_yaml(file))
-        if _value(configs[file], key) != stage.params[file, key]:
-            yield f"{_shown((file, key))} changed"
-    upstream = set()
-    for path, md5 in sorted(stage.deps.items()):
-        if path not in stage.asked:
-            yield f"{path} is no longer used"
-        elif path in maker:
-            upstream.add(maker[path])
-            if findings[path].state in (DRIFTED, MISSING):
-                yield f"{path} is {findings[path].state}"
-        elif own[path] is None:
-            yield f"{path} is missing"
-        elif own[path] != md5:
-            yield f"{path} changed"
-    for name in sorted(upstream & set(changed)):
+    yield from changed_inputs(stage, {path: own[path] for path in stage.deps if path not in maker})
+    taken = [path for path in sorted(stage.deps) if path in maker and path in stage.asked]
+    for path in taken:
+        if findings[path].state in (DRIFTED, MISSING):
+            yield f"{path} is {findings[path].state}"
+    for name in sorted({maker[path] for path in taken} & set(changed)):
         yield f"stage {name} is stale"
 
 
@@ -151,15 +132,3 @@ def _orphans(stages: list[Stage], findings: dict[str, Finding], makes: Collectio
         if not any(pattern.fullmatch(path) for pattern in makes):
             found.append(Finding(path, ORPHAN, "recorded once, made no longer" if path in once else "no rule makes it"))
     return found
-
-
-def _value(config: dict, key: str) -> object:
-    """Setting by its dotted key; None where there is none."""
-    value: object = config
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
-
-
-def _shown(place: str | tuple[str, str]) -> str:
-    return place if isinstance(place, str) else f"{place[1]} of {place[0]}"

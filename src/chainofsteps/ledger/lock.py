@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +104,57 @@ def md5_of(path: str | Path) -> str:
     """md5 of a file's bytes, as DVC takes it."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def md5_if_there(path: str | Path) -> str | None:
+    """As `md5_of`; None of no file."""
+    return md5_of(path) if Path(path).is_file() else None
+
+
+def changed_inputs(stage: Stage, own: Mapping[str, str | None]) -> Iterator[str]:
+    """In what the code, settings and inputs of a stage are not those that it was recorded with; nothing where they are.
+
+    Parameters
+    ----------
+    stage : Stage
+    own : mapping
+        md5 of its dependencies that no stage makes, as they are here; None of a file that is not.
+
+    Raises
+    ------
+    Refused
+        A file of config/ is missing or no YAML mapping.
+    """
+    if not stage.outs:
+        yield "never recorded"
+        return
+    if stage.command_differs:
+        yield "other rules"
+    for place in sorted(stage.asked - set(stage.deps) - set(stage.params), key=str):
+        yield f"{_shown(place)} is new"
+    configs: dict[str, dict] = {}
+    for file, key in sorted(set(stage.params) & stage.asked):
+        if file not in configs:
+            configs[file] = load_yaml(file)
+        if _value(configs[file], key) != stage.params[file, key]:
+            yield f"{_shown((file, key))} changed"
+    for path in sorted(set(stage.deps) - stage.asked):
+        yield f"{path} is no longer used"
+    for path, md5 in sorted(own.items()):
+        if path in stage.asked and md5 != stage.deps[path]:
+            yield f"{path} {'is missing' if md5 is None else 'changed'}"
+
+
+def _value(config: dict, key: str) -> object:
+    """Setting by its dotted key; None where there is none."""
+    value: object = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _shown(place: str | tuple[str, str]) -> str:
+    return place if isinstance(place, str) else f"{place[1]} of {place[0]}"
 
 
 def recorded_bytes(path: str, md5: str) -> bytes | None:

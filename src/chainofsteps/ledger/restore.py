@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from chainofsteps.ledger import commands
-from chainofsteps.ledger.lock import DVC_LOCK, md5_of, read_stages
+from chainofsteps.ledger.lock import DVC_LOCK, Stage, changed_inputs, md5_if_there, md5_of, read_stages
 from chainofsteps.refusal import Refused
 
 
@@ -36,10 +35,10 @@ def restore(remote: str | None = None) -> int:
     if not outs:
         raise Refused(DVC_LOCK, "outs", "none", "a recorded run")
     _require_remote(remote)
-    _require_inputs()
+    _require_inputs(stages)
     _keep_what_is_new({path: md5 for path, md5 in outs.items() if path in cached})
     pulled = _pull(remote)
-    wrong = [path for path, md5 in outs.items() if not Path(path).is_file() or md5_of(path) != md5]
+    wrong = [path for path, md5 in outs.items() if md5_if_there(path) != md5]
     if wrong:
         raise Refused(
             DVC_LOCK,
@@ -67,33 +66,29 @@ def _pull(remote: str | None) -> Refused | None:
 
 
 def _require_remote(name: str | None) -> None:
-    listed = commands.dvc("remote", "list").split()
-    names = listed[::2] if "(default)" not in listed else [each for each in listed if each != "(default)"][::2]
+    settings = dict(line.split("=", 1) for line in commands.dvc("config", "--list").splitlines() if "=" in line)
+    names = [key.split(".")[1] for key in settings if key.startswith("remote.") and key.endswith(".url")]
     if not names:
         raise Refused(".dvc/config", "remote", "none", "`dvc remote add --default NAME URL` first")
     if name is not None and name not in names:
         raise Refused(".dvc/config", "remote", name, ", ".join(names))
-    if name is None and not commands.dvc("config", "core.remote").strip():
+    if name is None and settings.get("core.remote") not in names:
+        given = settings.get("core.remote", "none")
         raise Refused(
-            ".dvc/config", "core.remote", "none", f"`dvc remote default NAME`, or --remote {' or '.join(names)}"
+            ".dvc/config", "core.remote", given, f"`dvc remote default NAME`, or --remote {' or '.join(names)}"
         )
 
 
-def _require_inputs() -> None:
+def _require_inputs(stages: list[Stage]) -> None:
     """Refuse where the code, settings or inputs here are not those that the outputs were recorded with."""
-    status = json.loads(commands.dvc("status", "--json") or "{}")
-    changed = []
-    for stage, said in status.items():
-        for each in said:
-            # Outputs that are not here yet change the stages after them: these are what is to be restored.
-            parts = each.get("changed deps", {}) if isinstance(each, dict) else {each: "changed"}
-            changed += [f"{stage}: {path}" for path, how in parts.items() if how != "deleted"]
-    made = {path for stage in read_stages() for path in stage.made}
-    changed = [each for each in changed if each.split(": ", 1)[1] not in made]
+    made = {path for stage in stages for path in stage.made}
+    changed = [
+        f"{stage.name}: {cause}"
+        for stage in stages
+        for cause in changed_inputs(stage, {path: md5_if_there(path) for path in stage.deps if path not in made})
+    ]
     if changed:
-        raise Refused(
-            DVC_LOCK, "inputs", f"changed since the record: {', '.join(changed[:5])}", "the commit that was recorded"
-        )
+        raise Refused(DVC_LOCK, "inputs", f"since the record: {', '.join(changed[:5])}", "the commit that was recorded")
 
 
 def _keep_what_is_new(outs: dict[str, str]) -> None:

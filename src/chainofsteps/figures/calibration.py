@@ -42,9 +42,9 @@ def false_positives(rates: pd.DataFrame, level: float = 0.05) -> Figure:
     sns.despine(figure)
     return caption(
         figure,
-        f"{n} data sets with no effect, {int(rates['cases'].min())} cases a family. p unadjusted (table: any adjusted"
-        " p); verdicts corrected for\nthe whole table. Grey: .05 and 2 Monte Carlo errors; bars: 2 Monte Carlo errors."
-        " E1 and its control stand\nat their bounds. How the data are made: docs/calibration.md",
+        f"{n} data sets with no effect, {_cases(rates)} cases. p unadjusted (table: any adjusted p); verdicts corrected\n"
+        "for the whole table. Grey: .05 and 2 Monte Carlo errors; bars: 2 Monte Carlo errors. Equivalences and\n"
+        "controls stand at their bounds. How the data are made: docs/calibration.md",
     )
 
 
@@ -106,15 +106,21 @@ def coverage_and_power(own: pd.DataFrame, rates: pd.DataFrame) -> Figure:
         _one_legend(bottom, axes.flat[0], [])
     sns.despine(figure)
     measured = own[own["scenario"] == "measured"]
-    n, cases = measured["datasets"].max(), "{:g} to {:g}".format(measured["cases"].min(), measured["cases"].max())
+    n = measured["datasets"].max()
     few = f", {int(curves['datasets'].min())} a point of the curves" if len(curves) else ""
     return caption(
         figure,
-        f"Coverage of 95 % intervals: {int(n)} data sets of {cases} cases, drawn from the measured ones, which are\nthe"
-        f" truth; bars 2 Monte Carlo\nerrors, grey .93 to .97. Power{few}: share replicated or direction only,"
-        " corrected for the\nwhole table, at the smallest effect of interest and at twice that (E1: where kappa is 0);"
-        " line at .8. A curve\nis missing where these cases cannot have the effect",
+        f"Coverage of 95 % intervals: {int(n)} data sets of {_cases(measured)} cases, drawn from the measured ones,\n"
+        f"which are the truth; bars 2 Monte Carlo errors, grey .93 to .97. Power{few}:\n"
+        "share replicated or direction only, corrected for the whole table, at the smallest effect of interest\n"
+        "and at twice that (E1: where kappa is 0); line at .8. A curve is missing where these cases cannot\n"
+        "have the effect",
     )
+
+
+def _cases(rates: pd.DataFrame) -> str:
+    low, high = int(rates["cases"].min()), int(rates["cases"].max())
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _families(rates: pd.DataFrame) -> list[str]:

@@ -43,8 +43,8 @@ def false_positives(rates: pd.DataFrame, level: float = 0.05) -> Figure:
     return caption(
         figure,
         f"{n} data sets with no effect, {_cases(rates)} cases. p unadjusted (table: any adjusted p); verdicts\n"
-        "corrected for the whole table. Grey: .05 and 2 Monte Carlo errors; bars: 2 Monte Carlo errors. Equivalences and\n"
-        "controls stand at their bounds. How the data are made: docs/calibration.md",
+        "corrected for the whole table. Grey: .05 and 2 Monte Carlo errors; bars: 2 Monte Carlo errors.\n"
+        "Equivalences and controls stand at their bounds. How the data are made: docs/calibration.md",
     )
 
 

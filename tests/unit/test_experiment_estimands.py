@@ -108,11 +108,11 @@ def test_variance_of_a_whole_grid_is_shared_out_and_of_another_not():
     places = [([step], [frame]) for step in (0, 2) for frame in (1, 3)]
     lost = np.array([[0, 1, 1, 3, 3]] * 6) + np.random.default_rng(0).normal(0, 0.1, (6, 5))
     given = erasures(places, ["maze"] * 6, others_lost=by_arm(lost)).assign_attrs(experiment="erasure")
-    table = variance_table([given], 400).set_index("part")
+    table = variance_table([given], "erase", 400).set_index("part")
     assert table["share"]["step"] > 0.9 and table["ci_low"]["step"] > 0.9 > table["ci_high"]["frame"]
     assert set(table["family"]) == {"all"} and set(table["n_cases"]) == {6}
     rest = erasures(places[:3], ["maze"] * 6, others_lost=by_arm(lost[:, :4])).assign_attrs(experiment="erasure")
-    assert variance_table([rest], 400).empty
+    assert variance_table([rest], "erase", 400).empty
 
 
 @anything(seed=st.integers(0, 1000), cases=st.integers(3, 12))

@@ -89,9 +89,9 @@ def features(values):
 def test_the_given_frame_is_left_out_and_one_seed_says_nothing():
     values = nested(1, 1, 1, cases=12)
     values[:, :, 0] = 1000
-    table = variance.variance_table([features(values)], DRAWS)
+    table = variance.variance_table([features(values)], "erase", DRAWS)
     assert list(table) == list(variance.COLUMNS) and table["part"].tolist() == ["case", "seed", "frame"]
     assert table["share"].to_numpy() == pytest.approx(shares_of(values[:, :, 1:]))
     assert ((table["ci_low"] <= table["share"]) & (table["share"] <= table["ci_high"])).all()
-    assert variance.variance_table([features(values[:, :1])], DRAWS).empty
-    assert variance.variance_table([features(values[:2])], DRAWS).empty
+    assert variance.variance_table([features(values[:, :1])], "erase", DRAWS).empty
+    assert variance.variance_table([features(values[:2])], "erase", DRAWS).empty

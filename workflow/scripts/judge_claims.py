@@ -26,15 +26,17 @@ with at_the_door(snakemake.log[0]):
             block = "interventions" if "interventions" in Path(path).parts else "cases"
             drawn_under[block].add(datasets.read(path, "cases").attrs.get("registration", NONE))
         registered = registered_ids(registrations, params.hashes, drawn_under)
+    claims = load_yaml(given.claims)["claims"]
     table = judge(
-        load_yaml(given.claims)["claims"],
+        claims,
         (datasets.read(path, kind) for path, kind in kinds),
         **params.statistics,
         registered=registered,
     )
     table.to_csv(snakemake.output.verdicts, index=False, float_format="%.6g")
     read = (datasets.read(path, kind) for path, kind in kinds)
-    variance = variance_table(read, seed=params.statistics["seed"])
+    kinds_of_grids = [claim["settings"]["kind"] for claim in claims if claim.get("estimand") == "grid_effects"]
+    variance = variance_table(read, next(iter(kinds_of_grids), None), seed=params.statistics["seed"])
     variance.to_csv(snakemake.output.variance, index=False, float_format="%.6g")
     dictionary().to_csv(snakemake.output.dictionary, index=False)
     Path(snakemake.output.metrics).write_text(json.dumps(metrics(table), indent=1, sort_keys=True) + "\n")

@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from chainofsteps.figures.style import COLUMN_INCHES, caption, label, use_style
+from chainofsteps.figures.style import COLUMN_INCHES, caption, label, span, use_style
 
 WANTED_COVERAGE = (0.93, 0.97)
 _PANELS = 3  # a row
@@ -42,7 +42,7 @@ def false_positives(rates: pd.DataFrame, level: float = 0.05) -> Figure:
     sns.despine(figure)
     return caption(
         figure,
-        f"{n} data sets with no effect, {_cases(rates)} cases. p unadjusted (table: any adjusted p); verdicts\n"
+        f"{n} data sets with no effect, {span(rates['cases'])} cases. p unadjusted (table: any adjusted p); verdicts\n"
         "corrected for the whole table. Grey: .05 and 2 Monte Carlo errors; bars: 2 Monte Carlo errors.\n"
         "Equivalences and controls stand at their bounds. How the data are made: docs/calibration.md",
     )
@@ -106,21 +106,16 @@ def coverage_and_power(own: pd.DataFrame, rates: pd.DataFrame) -> Figure:
         _one_legend(bottom, axes.flat[0], [])
     sns.despine(figure)
     measured = own[own["scenario"] == "measured"]
-    n = measured["datasets"].max()
+    n, cases = measured["datasets"].max(), span(measured["cases"])
     few = f", {int(curves['datasets'].min())} a point of the curves" if len(curves) else ""
     return caption(
         figure,
-        f"Coverage of 95 % intervals: {int(n)} data sets of {_cases(measured)} cases, drawn from the measured ones,\n"
+        f"Coverage of 95 % intervals: {int(n)} data sets of {cases} cases, drawn from the measured ones,\n"
         f"which are the truth; bars 2 Monte Carlo errors, grey .93 to .97. Power{few}:\n"
         "share replicated or direction only, corrected for the whole table, at the smallest effect of interest\n"
         "and at twice that (E1: where kappa is 0); line at .8. A curve is missing where these cases cannot\n"
         "have the effect",
     )
-
-
-def _cases(rates: pd.DataFrame) -> str:
-    low, high = int(rates["cases"].min()), int(rates["cases"].max())
-    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _families(rates: pd.DataFrame) -> list[str]:

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from chainofsteps.figures.style import COLUMN_INCHES, INTERVAL, caption, label, use_style
+from chainofsteps.figures.style import COLUMN_INCHES, INTERVAL, caption, label, span, use_style
 from chainofsteps.statistics import experiment_estimands
 
 Outcomes = dict[str, xr.Dataset]
@@ -57,12 +57,17 @@ def _place(outcome: xr.Dataset, dim: str) -> np.ndarray:
 
 
 def _counts(outcomes: Outcomes) -> str:
-    """The n of a caption, of all datasets that are drawn."""
+    """The n of a caption, of all datasets that are drawn; worlds that are solved from the start apart."""
     firsts = list(outcomes.values())
     cases = pd.concat([pd.Series(each["family"].values).value_counts() for each in firsts])
-    per = f"{cases.min()}" if cases.min() == cases.max() else f"{cases.min()} to {cases.max()}"
-    worlds, seeds = cases.index.nunique(), max(each.sizes["seed"] for each in firsts)
-    return f"{firsts[0].attrs['purpose']} cases: {_some(worlds, 'family')} x {per} cases x {_some(seeds, 'seed')}"
+    solved = cases.index.str.endswith(SOLVED)
+    seeds = _some(max(each.sizes["seed"] for each in firsts), "seed")
+    counted = [
+        f"{_some(part.index.nunique(), noun)} x {span(part)} cases x {seeds}"
+        for part, noun in ((cases[~solved], "family"), (cases[solved], "solved world"))
+        if len(part)
+    ]
+    return f"{firsts[0].attrs['purpose']} cases: " + ",\nand ".join(counted)
 
 
 def _some(count: int, word: str) -> str:
@@ -454,8 +459,9 @@ def plant_outcome(outcomes: Outcomes) -> Figure:
     figure.suptitle(title)
     return caption(
         figure,
-        f"{_counts(outcomes)}; {_MEAN}; frames in which the planted plan\ndiffers from the clean run's, of videos whose"
-        " clean run shows one of the two; dotted: base rate, nothing planted",
+        f"{_counts(outcomes)}; {_MEAN};\n"
+        "frames in which the planted plan differs from the clean run's, of videos whose\n"
+        "clean run shows one of the two; dotted: base rate, nothing planted",
     )
 
 
@@ -560,7 +566,7 @@ def success_by_order(outcomes: Outcomes) -> Figure:
     return caption(
         figure,
         f"{_counts({'drawn': outcome})}; harder: above the family's median difficulty;\n"
-        f"mean over cases, {halves.min()} to {halves.max()} a half; no intervals",
+        f"mean over cases, {span(halves)} a half; no intervals",
     )
 
 

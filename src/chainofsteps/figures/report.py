@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from chainofsteps.figures.style import label
+from chainofsteps.figures.style import label, span
 from chainofsteps.statistics.claims import ANSWER, POOLED
 
 # What each claim says, in our words.
@@ -210,19 +210,13 @@ def _judged(verdicts: pd.DataFrame) -> pd.DataFrame:
     return verdicts[verdicts["id"] != ANSWER]
 
 
-def _span(values: pd.Series) -> str:
-    """One number, or the lowest to the highest."""
-    low, high = values.min(), values.max()
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
-
-
 def _size(rows: pd.DataFrame) -> str:
     tested = rows[rows["n_cases"] > 0]
     if tested.empty:
         return "-"
     # Scores are checked without a model, so without a seed.
-    seeds = f" x {_span(tested['n_seeds'])}" if tested["n_seeds"].any() else ""
-    return f"{_span(tested['n_cases'])}{seeds}"
+    seeds = f" x {span(tested['n_seeds'])}" if tested["n_seeds"].any() else ""
+    return f"{span(tested['n_cases'])}{seeds}"
 
 
 def _cell(row: pd.Series) -> str:
@@ -419,8 +413,8 @@ def run_lines(fingerprints: list[dict], verdicts: pd.DataFrame) -> str:
     )
     seeds = judged["n_seeds"][judged["n_seeds"] > 0]
     text = (
-        f"Cases a row: {_span(judged['n_cases'])} ({', '.join(judged['purpose'].unique())}); "
-        f"seeds a case: {_span(seeds)}. Models: {models}."
+        f"Cases a row: {span(judged['n_cases'])} ({', '.join(judged['purpose'].unique())}); "
+        f"seeds a case: {span(seeds)}. Models: {models}."
     )
     return f'<p class="run">{html.escape(text)}</p>'
 

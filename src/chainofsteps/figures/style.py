@@ -9,6 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -41,6 +42,12 @@ def caption(figure: Figure, text: str) -> Figure:
     """Write n and the meaning of intervals under a figure."""
     figure.supxlabel(text, fontsize="small", color="0.35")
     return figure
+
+
+def span(values: pd.Series) -> str:
+    """One number, or the lowest to the highest."""
+    low, high = values.min(), values.max()
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def label(name: str) -> str:

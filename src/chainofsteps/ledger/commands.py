@@ -11,17 +11,18 @@ from chainofsteps.refusal import Refused
 
 def git(*arguments: str) -> str:
     """Output of a Git command; refused where Git refuses."""
-    return _run("git", ["git", *arguments])
+    return _run(["git"], arguments).stdout
 
 
 def dvc(*arguments: str) -> str:
     """Output of a DVC command; refused where DVC refuses."""
-    return _run("dvc", [sys.executable, "-m", "dvc", *arguments])
+    return _run([sys.executable, "-m", "dvc"], arguments).stdout
 
 
 def snakemake(*arguments: str) -> str:
     """Output of Snakemake, standard error included; refused where it refuses."""
-    return _run("snakemake", [sys.executable, "-m", "snakemake", *arguments])
+    done = _run([sys.executable, "-m", "snakemake"], arguments)
+    return done.stdout + done.stderr
 
 
 def planned(targets: Sequence[str] = ()) -> list[str]:
@@ -34,16 +35,11 @@ def planned(targets: Sequence[str] = ()) -> list[str]:
     return [rule for rule in counted if rule not in ("total", "all", "replicate")]
 
 
-def _run(tool: str, command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True)
-    said = done.stdout + done.stderr
+def _run(tool: Sequence[str], arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([*tool, *arguments], capture_output=True, text=True)
     if done.returncode:
-        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         told = [line for line in lines if line.lower().startswith(("error", "fatal", "refused"))] or lines[-1:]
-        raise Refused(
-            tool,
-            " ".join(command[command.index("-m") + 2 :] if "-m" in command else command[1:])[:80],
-            "; ".join(told[:3]) or f"status {done.returncode}",
-            "a command that ends well",
-        )
-    return said
+        given = "; ".join(told[:3]) or f"status {done.returncode}"
+        raise Refused(tool[-1], " ".join(arguments)[:80], given, "a command that ends well")
+    return done

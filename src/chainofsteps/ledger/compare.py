@@ -129,10 +129,8 @@ def _same(what: str, recorded: object, given: object) -> None:
 
 
 def _difference(name: str, recorded: object, given: object) -> float:
-    if isinstance(recorded, float) and isinstance(given, int | float) and not isinstance(given, bool):
-        return _arrays(name, np.array([recorded]), np.array([float(given)]))
-    if type(recorded) is int and isinstance(given, float):
-        return _arrays(name, np.array([float(recorded)]), np.array([given]))
+    if isinstance(recorded, float) and isinstance(given, float):
+        return _arrays(name, np.array([recorded]), np.array([given]))
     _same(name, recorded, given)
     return 0.0
 

@@ -81,11 +81,8 @@ def _verdicts(commit: str, paths: list[str]) -> dict[tuple, str]:
         text = _shown(commit, path)
         if text:
             table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-            words = (
-                table["verdict"]
-                if "reading" not in table
-                else table["verdict"].where(table["verdict"] != "", table["reading"])
-            )
+            # An answer has no verdict; the first records had no readings.
+            words = table["verdict"].where(table["verdict"] != "", table.get("reading", ""))
             found |= dict(zip(table[_KEY].itertuples(index=False, name=None), words, strict=True))
     return found
 

@@ -22,7 +22,6 @@ from chainofsteps.statistics.experiment_estimands import damage_grid, grid_share
 
 COMMITMENT, GRID = "commitment_step", "others_lost"
 NESTED, CROSSED = ("case", "seed", "frame"), ("step", "frame", "both")
-GRID_KIND = "erase"  # as E3 asks
 
 COLUMNS = {
     "experiment": ("", "experiment that the values are of"),
@@ -75,7 +74,9 @@ def nested_shares(moments: np.ndarray, seeds: int, frames: int) -> np.ndarray:
     return np.divide(parts, total, out=np.zeros_like(parts), where=total > 0)
 
 
-def variance_table(datasets: Iterable[xr.Dataset], draws: int = 10_000, seed: int = 0) -> pd.DataFrame:
+def variance_table(
+    datasets: Iterable[xr.Dataset], grid_kind: str | None, draws: int = 10_000, seed: int = 0
+) -> pd.DataFrame:
     """Shares with their intervals, a row an experiment, family and part.
 
     Parameters
@@ -83,6 +84,8 @@ def variance_table(datasets: Iterable[xr.Dataset], draws: int = 10_000, seed: in
     datasets : iterable of Dataset
         Features, of which the commitment steps of free frames are shared out; erasures, of which the grid of damage
         above the floor is. Others are passed over, as are grids that are not whole.
+    grid_kind : str or None
+        Kind of noise whose grid is shared out; none where no claim asks about a grid.
     draws, seed : int
         As of `inference.bca_intervals`.
 
@@ -101,9 +104,9 @@ def variance_table(datasets: Iterable[xr.Dataset], draws: int = 10_000, seed: in
                 place = dataset.attrs["experiment"], dataset.attrs["family"], COMMITMENT
                 shares = partial(nested_shares, seeds=seeds, frames=frames)
                 rows += _rows(place, NESTED, case_moments(values), shares, draws, seed)
-        elif GRID in dataset:
+        elif GRID in dataset and grid_kind is not None:
             try:
-                grid = damage_grid(dataset, GRID_KIND)
+                grid = damage_grid(dataset, grid_kind)
             except NotMeasured:
                 continue
             values = grid.isel(case=~is_solved(dataset)).values

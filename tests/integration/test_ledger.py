@@ -365,6 +365,10 @@ def test_bad_ground_is_refused_in_one_line(recorded, tmp_path):
     assert ".dvc/config: remote: given elsewhere; accepted: store" in clone.ledger(
         "restore", "--remote", "elsewhere", ok=False
     )
+    clone.dvc("remote", "add", "--quiet", "away", "s3://bucket/store")
+    refused = clone.ledger("restore", "--remote", "away", ok=False)
+    assert "pull --remote away" in refused and "requires 'dvc-s3' to be installed" in refused
+    clone.dvc("remote", "remove", "away")
     clone.dvc("remote", "remove", "store")
     assert ".dvc/config: remote: given none" in clone.ledger("restore", ok=False)
     (clone.folder / "dvc.lock").write_text("stages:\n  numbers:\n    outs:\n    - path: x\n")

@@ -15,7 +15,7 @@ def git(*arguments: str) -> str:
 
 
 def dvc(*arguments: str) -> str:
-    """Output of a DVC command; refused where DVC refuses."""
+    """Output of a DVC command; refused where DVC refuses. Not to be asked quietly: it would not say why."""
     return _run([sys.executable, "-m", "dvc"], arguments).stdout
 
 

@@ -48,7 +48,7 @@ def record() -> list[str]:
     if rules:
         raise Refused("snakemake -n", "planned", ", ".join(rules), "a run that is finished: `make replicate`")
     # Without --no-relink DVC puts new files in the place of results, and Snakemake takes them for newer.
-    commands.dvc("commit", "--force", "--no-relink", "--quiet")
+    commands.dvc("commit", "--force", "--no-relink")
     sidecar = Path(load_yaml(CONFIG)["results"]) / PROVENANCE
     part = sidecar.with_name(f"{sidecar.name}.part")
     part.write_text(json.dumps(provenance(jobs), indent=1, sort_keys=True) + "\n")

@@ -59,7 +59,7 @@ def restore(remote: str | None = None) -> int:
 def _pull(remote: str | None) -> Refused | None:
     """What DVC has to say, to be told where the files themselves do not say more."""
     try:
-        commands.dvc("pull", "--quiet", *(("--remote", remote) if remote else ()))
+        commands.dvc("pull", *(("--remote", remote) if remote else ()))
     except Refused as refusal:
         return refusal
     return None

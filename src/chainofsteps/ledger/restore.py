@@ -43,7 +43,7 @@ def restore(remote: str | None = None) -> int:
         raise Refused(
             DVC_LOCK,
             f"{len(wrong)} outputs",
-            f"{', '.join(wrong[:5])}: missing, or not what was recorded",
+            f"{', '.join(wrong[:5])}: missing, or not what was recorded{f' ({pulled})' if pulled else ''}",
             "a remote whose objects hash to their names; delete the bad ones there and push from a good clone",
         )
     if pulled is not None:

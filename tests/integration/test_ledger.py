@@ -6,8 +6,11 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,8 @@ import yaml
 
 from chainofsteps.ledger import audit as auditing
 from chainofsteps.ledger.audit import CURRENT, DRIFTED, MISSING, ORPHAN, STALE, TOLERATED, audit
+from chainofsteps.ledger.lock import md5_of
+from tests.integration.ssh import Server, needs_sshd, serving
 
 pytestmark = pytest.mark.integration
 
@@ -138,6 +143,17 @@ class Project:
         assert len(refused) == 1 and "accepted:" in refused[0], done.stderr
         return refused[0]
 
+    def killed_when(self, folder: Path, *command: str) -> None:
+        """Run a Python module and kill it, with what it has started, once there is a new file in a folder."""
+        before = files_in(folder)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        running = subprocess.Popen([sys.executable, "-m", *command], cwd=self.folder, start_new_session=True, **quiet)
+        while files_in(folder) == before:
+            assert running.poll() is None, "ended before it moved anything"
+            time.sleep(0.001)
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+
     def commit(self, words: str) -> None:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", words)
@@ -153,6 +169,16 @@ class Project:
     def clone(self, folder: Path) -> Project:
         subprocess.run(["git", "clone", "--quiet", str(self.folder), str(folder)], check=True)
         return Project(folder)
+
+
+def files_in(folder: Path) -> set[Path]:
+    """Files at any depth, temporary ones included."""
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def objects_in(store: Path) -> dict[str, Path]:
+    """Whole objects of a remote by the hash that their names tell."""
+    return {path.parent.name + path.name: path for path in files_in(store) if not path.name.startswith(".")}
 
 
 @pytest.fixture(scope="module")
@@ -351,6 +377,70 @@ def test_what_a_remote_lacks_or_holds_wrong_is_named_and_a_later_restore_goes_on
     for path in (clone.folder / "results/numbers").glob("*.nc"):
         path.unlink()
     assert clone.ledger("restore").startswith("4 outputs")
+
+
+@pytest.fixture
+def server(tmp_path) -> Iterator[Server]:
+    with serving(tmp_path / "sshd") as started:
+        yield started
+
+
+def add_remote(project: Project, server: Server, store: Path) -> None:
+    """The store behind the server as the default remote of this clone alone."""
+    for arguments in (
+        ("add", "--default", "far", server.url(store)),
+        ("modify", "far", "keyfile", str(server.key)),
+        ("modify", "far", "allow_agent", "false"),
+        ("modify", "far", "verify", "true"),
+    ):
+        project.dvc("remote", arguments[0], "--quiet", "--local", *arguments[1:])
+
+
+@needs_sshd
+def test_a_remote_over_ssh_survives_interruptions_and_what_is_tampered_with_is_named(project, server, tmp_path):
+    store = tmp_path / "far"
+    store.mkdir()
+    config = project.folder / "config/config.yaml"
+    config.write_text(config.read_text().replace("count: 20", "count: 1000000"))  # 16 MB a file: time to interrupt
+    project.commit("larger")
+    project.snakemake("--cores", "1")
+    project.ledger("record")
+    project.commit("larger run")
+    add_remote(project, server, store)
+    project.killed_when(store, "dvc", "push")
+    assert len(objects_in(store)) < 2
+    project.dvc("push")
+    objects = objects_in(store)
+    assert len(objects) == 2 and all(md5_of(path) == name for name, path in objects.items())
+
+    clone = project.clone(tmp_path / "clone")
+    add_remote(clone, server, store)
+    clone.killed_when(clone.folder / ".dvc/cache", "chainofsteps.ledger", "restore")
+    assert "recorded, not here" in clone.run(sys.executable, "-m", "chainofsteps.ledger", "audit", ok=False).stdout
+    assert clone.ledger("restore").startswith("4 outputs")
+    assert "4 current" in clone.ledger("audit") and "Nothing to be done" in clone.snakemake("-n")
+
+    name, path = next(iter(objects.items()))
+    (result,) = (each for each in (clone.folder / "results/numbers").iterdir() if md5_of(each) == name)
+    kept = bytearray(path.read_bytes())
+    kept[len(kept) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(kept)
+    other = project.clone(tmp_path / "other")
+    add_remote(other, server, store)
+    refused = other.ledger("restore", ok=False)
+    assert result.relative_to(clone.folder).as_posix() in refused, refused
+    path.unlink(missing_ok=True)  # DVC takes a bad object away where it can
+    project.dvc("push")
+    assert other.ledger("restore").startswith("4 outputs")
+
+
+@needs_sshd
+def test_a_server_that_is_gone_is_refused_in_one_line(recorded, tmp_path):
+    clone = recorded.clone(tmp_path / "clone")
+    with serving(tmp_path / "sshd") as server:
+        add_remote(clone, server, tmp_path / "far")
+    assert "pull" in clone.ledger("restore", ok=False)
 
 
 def test_a_result_that_is_kept_nowhere_is_not_written_over(project):

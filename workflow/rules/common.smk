@@ -24,7 +24,7 @@ from chainofsteps.doors import (
     kinds_of,
     vae_source,
 )
-from chainofsteps.ledger.sources import module_files
+from chainofsteps.ledger.sources import LOCK, module_files
 from chainofsteps.models.check import MANIFEST
 from chainofsteps.refusal import Refused, or_exit
 from chainofsteps.statistics.registration import NONE, entry_hashes
@@ -65,10 +65,10 @@ wildcard_constraints:
 
 
 def get_modules(source, *families):
-    """Modules of the package that a script or notebook uses, and those of families, which are imported by name."""
+    """Modules that a script or notebook uses, those of families, which are imported by name, and the pinned versions."""
     worlds_of = [f"src/chainofsteps/worlds/{name}.py" for name in families]
     imported = [module for world in worlds_of for module in module_files(world, "src")]
-    return list(dict.fromkeys([*module_files(source, "src"), *worlds_of, *imported]))
+    return list(dict.fromkeys([*module_files(source, "src"), *worlds_of, *imported, LOCK.as_posix()]))
 
 
 def get_weights(wildcards):

@@ -16,7 +16,8 @@ from chainofsteps.configuration import load_yaml
 from chainofsteps.ledger import commands
 from chainofsteps.ledger.audit import PROVENANCE
 from chainofsteps.ledger.lock import DVC_LOCK, DVC_YAML
-from chainofsteps.ledger.stages import CONFIG, LOCK, Job, build_stages, read_jobs, render
+from chainofsteps.ledger.sources import LOCK
+from chainofsteps.ledger.stages import CONFIG, Job, build_stages, read_jobs, render
 from chainofsteps.refusal import Refused
 
 _METADATA = Path(".snakemake/metadata")

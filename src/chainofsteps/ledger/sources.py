@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 PACKAGE = "chainofsteps"
+LOCK = Path("requirements.lock")  # versions of what is imported from elsewhere
 
 
 def module_files(script: str | Path, package_root: str | Path) -> tuple[str, ...]:

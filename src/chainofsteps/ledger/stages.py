@@ -17,11 +17,11 @@ import yaml
 from snakemake.api import ResourceSettings, SnakemakeApi
 
 from chainofsteps.configuration import load_yaml
+from chainofsteps.ledger.sources import LOCK
 
 COMMON = Path("workflow/rules/common.smk")
 CONFIG = Path("config/config.yaml")
 MODELS = Path("config/models.yaml")
-LOCK = Path("requirements.lock")
 HEADER = "# Made from the workflow by `make ledger`. Do not edit.\n"
 
 # Small results are for reading in a diff and stay in Git, as .gitignore says; DVC's cache takes the rest.

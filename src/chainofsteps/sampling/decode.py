@@ -12,7 +12,7 @@ from chainofsteps.models.mini import normalise
 
 @torch.no_grad()
 def decode(pipe: WanImageToVideoPipeline, latents: torch.Tensor, batch: int = 32) -> np.ndarray:
-    """Latents to videos.
+    """Latents to videos; frame by frame where the VAE is frame-wise, which is less work for the same pictures.
 
     Parameters
     ----------
@@ -27,6 +27,16 @@ def decode(pipe: WanImageToVideoPipeline, latents: torch.Tensor, batch: int = 32
     ndarray of uint8, (stream, frame, height, width, 3)
         Rounded half to even.
     """
+    if not is_frame_wise(pipe.vae):
+        return _decode(pipe, latents, batch)
+    streams, frames = latents.shape[0], latents.shape[2]
+    singles = latents.transpose(1, 2).flatten(0, 1)[:, :, None]
+    with frame_wise(pipe.vae):
+        pictures = _decode(pipe, singles, batch * frames)
+    return pictures.reshape(streams, frames, *pictures.shape[2:])
+
+
+def _decode(pipe: WanImageToVideoPipeline, latents: torch.Tensor, batch: int) -> np.ndarray:
     videos = []
     for part in latents.split(batch):
         part = part.to(pipe._execution_device, pipe.vae.dtype)
@@ -65,8 +75,8 @@ def encode(pipe: WanImageToVideoPipeline, videos: np.ndarray, batch: int = 32) -
 class TrajectoryDecoder:
     """Decodes the clean estimates of one batch of streams, step after step.
 
-    Where the VAE is frame-wise, only the frames that changed since the step before are decoded, all of them at once: in
-    the frame-by-frame order one frame in F moves at a time, and decoding would take most of the run.
+    Where the VAE is frame-wise, only the frames that changed since the step before are decoded: in the frame-by-frame
+    order one frame in F moves at a time, and decoding would take most of the run.
 
     Parameters
     ----------
@@ -89,11 +99,7 @@ class TrajectoryDecoder:
             changed = (latents != self._latents).any(4).any(3).any(1).any(0)
             if not changed.any():
                 return self._video
-        moved = latents[:, :, changed]
-        singles = moved.transpose(1, 2).flatten(0, 1)[:, :, None]
-        with frame_wise(self._pipe.vae):
-            frames = decode(self._pipe, singles, self._batch * latents.shape[2])
-        frames = frames.reshape(len(latents), moved.shape[2], *frames.shape[2:])
+        frames = decode(self._pipe, latents[:, :, changed], self._batch)
         video = frames if self._video is None else self._video.copy()
         video[:, changed.cpu().numpy()] = frames
         self._latents, self._video = latents, video

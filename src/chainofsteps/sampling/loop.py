@@ -236,7 +236,8 @@ def sample(
             if ti2v:
                 network_input = state[members].to(dtype)
                 tokens_a_frame = (state.shape[3] // patch_size[1]) * (state.shape[4] // patch_size[2])
-                network_timestep = timesteps[index].float().repeat_interleave(tokens_a_frame).expand(len(members), -1)
+                # One row for all states: what is made of it in every block is then made once, not once a state.
+                network_timestep = timesteps[index].float().repeat_interleave(tokens_a_frame)[None]
             else:
                 network_input = torch.cat([state[members], condition[owners]], dim=1).to(dtype)
                 network_timestep = t.expand(len(members))

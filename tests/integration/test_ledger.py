@@ -120,7 +120,9 @@ class Project:
         self.folder = folder
 
     def run(self, *command: str, ok: bool = True) -> subprocess.CompletedProcess:
-        own = {"DVC_NO_ANALYTICS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        # A stage's command is looked up on PATH.
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        own = {"DVC_NO_ANALYTICS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PATH": path}
         done = subprocess.run(command, cwd=self.folder, env=os.environ | own, capture_output=True, text=True)
         assert (done.returncode == 0) == ok, (command, done.stdout, done.stderr)
         return done
@@ -480,3 +482,16 @@ def test_history_lists_runs_and_the_verdicts_that_moved(project):
     assert latest.startswith(project.git("rev-parse", "--short=12", "HEAD").strip()) and "results of: tables" in latest
     assert rest[0].strip() == "E0 maze: replicated -> contradicted" and len(rest) == 3
     assert "scale" in project.dvc("params", "diff", "HEAD~2") and "estimate" in project.dvc("metrics", "diff", "HEAD~2")
+
+
+def test_an_experiment_of_dvc_is_run_by_snakemake_and_both_agree_on_it(project):
+    for key in ("user.name", "user.email"):
+        project.git("config", key, "t@t")
+    said = project.dvc("exp", "run", "--name", "turned", "-S", "config/config.yaml:scale=-2.0")
+    assert "Stage 'numbers' didn't change, skipping" in said
+    assert "contradicted" in (project.folder / "results/statistics/verdicts.csv").read_text()
+    assert "up to date" in project.dvc("status") and "Nothing to be done" in project.snakemake("-n")
+    changed = json.loads(project.dvc("exp", "diff", "--json"))
+    assert changed["params"]["config/config.yaml"] == {"scale": {"old": 2.0, "new": -2.0, "diff": -4.0}}
+    assert changed["metrics"]["results/statistics/metrics.json"]["E0.maze.estimate"]["new"] < 0
+    assert "turned" in project.dvc("exp", "list")

@@ -290,6 +290,10 @@ def test_last_digits_of_another_machine_are_told_from_other_results(project, mon
     found = project.findings(monkeypatch)
     assert found["results/numbers/a.nc"].state == DRIFTED and "plan: 20 of 20" in found["results/numbers/a.nc"].cause
     assert all(found[each].state == STALE and "a.nc is drifted" in found[each].cause for each in STATISTICS)
+    shutil.rmtree(project.folder / ".dvc/cache")
+    found = project.findings(monkeypatch)
+    assert found["results/numbers/a.nc"].state == DRIFTED and "no copy is here" in found["results/numbers/a.nc"].cause
+    assert {found[each].state for each in STATISTICS} == {CURRENT}  # it may be last digits
     verdicts = project.folder / "results/statistics/verdicts.csv"
     verdicts.write_text(verdicts.read_text().replace("replicated", "inconclusive", 1))
     cause = project.findings(monkeypatch)["results/statistics/verdicts.csv"].cause

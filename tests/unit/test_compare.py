@@ -15,7 +15,7 @@ from PIL import Image
 from chainofsteps.ledger import compare
 from chainofsteps.ledger.compare import Differs, largest_difference
 
-CSV = "id,n,p,word\nE0,64,0.25,replicated\nE1,64,,contradicted\n"
+CSV = "id,n,p,estimate,word,note\nE0,64,0.25,0.5,replicated,\nE1,64,,,contradicted,of two\n"
 METRICS = {"E0": {"maze": {"estimate": 0.25, "n": 64, "verdict": 1}}}
 
 
@@ -55,8 +55,10 @@ def test_floats_may_differ_by_the_tolerance_and_no_more(value, share):
         ("64,0.25", "65,0.25", "n, row 0: recorded 64, given 65"),
         ("replicated", "inconclusive", "word, row 0: recorded replicated, given inconclusive"),
         ("0.25", "", "p: not finite in different places"),
-        ("0.25", "0.26", "p: differs by 0.01"),
-        ("E1,64,,contradicted\n", "", "rows: recorded 2, given 1"),
+        ("0.25", "0.27", "p: differs by 0.02, 0.01 are last digits"),
+        ("0.5", "0.51", "estimate: differs by 0.01, 0.001 are last digits"),
+        ("of two", "", "note, row 1: recorded of two, given nan"),
+        ("E1,64,,,contradicted,of two\n", "", "rows: recorded 2, given 1"),
         ("word", "verdict", "columns: recorded"),
     ],
 )
@@ -74,6 +76,7 @@ def test_tables(old, new, message):
         ({"verdict": 2}, "E0.maze.verdict: recorded 1, given 2"),
         ({"more": 1.0}, r"leaves: only recorded \[\], only given \['E0.maze.more'\]"),
         ({"estimate": float("nan")}, "not finite"),
+        ({"estimate": 0.255}, "E0.maze.estimate: differs by 0.005"),
         ({"estimate": True}, "recorded 0.25, given True"),
     ],
 )
@@ -97,6 +100,13 @@ def test_metrics(changes, message):
 def test_datasets(changed, message):
     with pytest.raises(Differs, match=message):
         largest_difference("a.nc", dataset(), dataset(**changed))
+
+
+def test_ends_of_intervals_and_p_values_leap():
+    for name in ("ci_low", "ci_high_corrected", "p_adjusted"):
+        one, other = ({"E0": {"maze": {name: value}}} for value in (0.25, 0.255))
+        said = largest_difference("metrics.json", json.dumps(one).encode(), json.dumps(other).encode())
+        assert said == f"largest difference 0.005, E0.maze.{name}"
 
 
 def test_last_digits_of_datasets_and_figures():

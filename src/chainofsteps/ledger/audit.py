@@ -19,6 +19,7 @@ CURRENT, TOLERATED, STALE = "current", "drifted within tolerance", "stale"
 DRIFTED, MISSING, ORPHAN = "drifted", "missing", "orphan"
 STATES = (CURRENT, TOLERATED, STALE, DRIFTED, MISSING, ORPHAN)
 PROVENANCE = "provenance.json"  # beside the results; of record, not of a rule
+_NO_COPY = "content differs from the record, of which no copy is here to tell by how much: `dvc fetch` first"
 _SHOWN = 3
 
 
@@ -93,7 +94,8 @@ def _causes(
     yield from changed_inputs(stage, {path: own[path] for path in stage.deps if path not in maker})
     taken = [path for path in sorted(stage.deps) if path in maker and path in stage.asked]
     for path in taken:
-        if findings[path].state in (DRIFTED, MISSING):
+        # Without a copy these may be last digits: what was made from them speaks for itself.
+        if findings[path].state in (DRIFTED, MISSING) and findings[path].cause != _NO_COPY:
             yield f"{path} is {findings[path].state}"
     for name in sorted({maker[path] for path in taken} & set(changed)):
         yield f"stage {name} is stale"
@@ -110,8 +112,7 @@ def _finding(path: str, stage: Stage, own: str | None, stale: str) -> Finding:
     content = recorded_bytes(path, recorded)
     behind = f"; {stale}" if stale else ""
     if content is None:
-        cause = f"content differs from the record, of which no copy is here{behind}"
-        return Finding(path, DRIFTED, cause, stage.name)
+        return Finding(path, DRIFTED, f"{_NO_COPY}{behind}", stage.name)
     try:
         difference = largest_difference(path, content, Path(path).read_bytes())
     except Differs as cause:

@@ -11,7 +11,17 @@ from pathlib import Path
 
 from chainofsteps import worlds
 from chainofsteps.configuration import check_choice, check_schema, load_yaml
-from chainofsteps.models.check import MANIFEST, check_fit, check_folder, network_size, read_manifest
+from chainofsteps.models.check import (
+    MANIFEST,
+    PATCH_SIZE,
+    SPATIAL_FACTOR,
+    TEMPORAL_FACTOR,
+    check_fit,
+    check_folder,
+    network_size,
+    read_manifest,
+    refuse_shape,
+)
 from chainofsteps.refusal import Refused
 from chainofsteps.sampling.orders import build_order
 from chainofsteps.statistics.claims import FEATURES, check_entries, check_experiments
@@ -68,11 +78,32 @@ def check_models(path: str | Path, name: str, where: object) -> dict:
     """
     models = check_schema(load_yaml(path), load_yaml(SCHEMAS / "models.schema.yaml"), path)
     check_choice(where, "model", name, models)
+    for each, model in models.items():
+        _check_place(path, each, model)
     _check_shape(path, name, models[name])
     for name, model in models.items():
         if "training" in model:
             _check_training(path, name, models)
     return models
+
+
+def _check_place(path: str | Path, name: str, model: dict) -> None:
+    """A model lies in a folder or on the hub; of the latter all is said that a plan needs before it is fetched."""
+    if ("hub" in model) == ("path" in model):
+        raise Refused(path, name, f"{'both' if 'hub' in model else 'neither'} of path and hub", "one of them")
+    if "hub" not in model:
+        return
+    for key in ("form", "parameters", "placement", "steps", "shift"):
+        if key not in model:
+            raise Refused(path, f"{name}.{key}", "nothing", "needed of a model on the hub")
+    for key, there in (("boundary", "boundary" in model), ("parameters", "transformer_2" in model["parameters"])):
+        if there != (model["form"] == "two_networks"):
+            accepted = "boundary and transformer_2 in form two_networks, and in no other"
+            raise Refused(path, f"{name}.{key}", f"{'given' if there else 'not given'}, {model['form']}", accepted)
+    shape = {key: model[key] for key in ("frames", "height", "width")}
+    spatial_factor = 2 * SPATIAL_FACTOR if model["form"] == "ti2v" else SPATIAL_FACTOR
+    factors = {"temporal_factor": TEMPORAL_FACTOR, "spatial_factor": spatial_factor, "patch_size": PATCH_SIZE}
+    refuse_shape(f"{path}: {name}", **factors, **shape)
 
 
 def _check_shape(path: str | Path, name: str, model: dict) -> None:
@@ -328,7 +359,7 @@ def check_sampled(experiments: dict, controls: dict, count: int, seeds: list[int
     }
 
 
-def check_stability(config: dict, models: Collection[str], where: object) -> None:
+def check_stability(config: dict, models: dict, where: object) -> None:
     """Hold the models that verdicts are repeated with against those that there are.
 
     Raises
@@ -337,6 +368,7 @@ def check_stability(config: dict, models: Collection[str], where: object) -> Non
     """
     for model in config["stability"]["models"]:
         check_choice(where, "stability.models", model, models)
+        _check_shape("config/models.yaml", model, models[model])
 
 
 def check_blocks(config: dict, where: object) -> None:

@@ -98,7 +98,10 @@ def test_every_setting_of_a_run_is_a_parameter_of_some_stage(stages, file):
 
 
 def test_commands_are_the_same_on_every_machine(stages):
-    assert all(stage["cmd"].startswith("snakemake --cores all --until ") for stage in stages.values())
+    commands = [
+        cmd for stage in stages.values() for cmd in ([stage["cmd"]] if isinstance(stage["cmd"], str) else stage["cmd"])
+    ]
+    assert all(command.startswith("snakemake --cores all --until ") for command in commands)
     assert not [path for stage in stages.values() for path in stage["deps"] if Path(path).is_absolute()]
 
 

@@ -2,49 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from chainofsteps.models.check import check_fit, check_folder, hash_folder
 from chainofsteps.refusal import Refused
-
-INDEX = {
-    "_class_name": "WanImageToVideoPipeline",
-    "boundary_ratio": None,
-    "expand_timesteps": True,
-    "image_encoder": [None, None],
-    "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
-    "text_encoder": ["transformers", "UMT5EncoderModel"],
-    "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
-    "transformer": ["diffusers", "WanTransformer3DModel"],
-    "vae": ["diffusers", "AutoencoderKLWan"],
-}
-WEIGHTS = "diffusion_pytorch_model.safetensors"
-
-
-def write_json(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+from tests.folders import INDEX, WEIGHTS, write_json, write_model
 
 
 @pytest.fixture
 def folder(tmp_path):
-    folder = tmp_path / "model"
-    write_json(folder / "model_index.json", INDEX)
-    write_json(folder / "scheduler" / "scheduler_config.json", {})
-    write_json(folder / "tokenizer" / "tokenizer_config.json", {})
-    write_json(folder / "text_encoder" / "config.json", {})
-    write_json(folder / "transformer" / "config.json", {"patch_size": [1, 2, 2]})
-    write_json(folder / "vae" / "config.json", {"scale_factor_temporal": 1, "scale_factor_spatial": 4})
-    for seed, part in enumerate(["text_encoder", "transformer", "vae"]):
-        weight = np.random.default_rng(seed).normal(size=(4, 4)).astype(np.float32)
-        save_file({"weight": weight}, folder / part / WEIGHTS, metadata={"format": "pt"})
-    return folder
+    return write_model(tmp_path / "model")
 
 
 def edit_index(folder, **changes):

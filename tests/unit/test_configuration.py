@@ -56,9 +56,10 @@ def written(tmp_path):
     return write
 
 
-def with_field(content: dict, field: str, value: object) -> dict:
-    """A copy with another value at a dotted path."""
-    *way, last = field.split(".")
+def with_field(content: dict, field: str, value: object, *way: str) -> dict:
+    """A copy with another value at a dotted path, below the keys of ``way``."""
+    *inner, last = field.split(".")
+    way = [*way, *inner]
     content = json.loads(json.dumps(content))  # what YAML anchors share is shared no more
     place = content
     for key in way:
@@ -197,8 +198,8 @@ def test_defaults_of_the_schema_are_those_of_the_file(default):
     [
         (
             "colour",
-            "results, model, cases, seeds, experiments, controls, batch, interventions, statistics, failures, success, "
-            "stability, calibration",
+            "results, model, hub, cases, seeds, experiments, controls, batch, interventions, statistics, failures, "
+            "success, stability, calibration",
         ),
         ("cases.size", "families, purpose, first, count"),
         ("experiments.joint.shift", "order, steps"),
@@ -341,6 +342,46 @@ def test_model_whose_videos_are_not_the_worlds(models, written, field, value):
     assert line.startswith(f"{path}: mini.frames: given ")
     assert str(value) in line
     assert line.endswith("; accepted: 9 frames of 32 x 32")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("path", "resources/x", "vbvr_wan2.2: given both of path and hub; accepted: one of them"),
+        ("hub.repository", "VBVR", "vbvr_wan2.2.hub.repository: given 'VBVR'"),
+        ("hub.commit", "main", "vbvr_wan2.2.hub.commit: given 'main'"),
+        (
+            "form",
+            "single",
+            "vbvr_wan2.2.boundary: given given, single; accepted: boundary and transformer_2 in form two",
+        ),
+        ("frames", 80, "vbvr_wan2.2: frames: given 80; accepted: 1 + a multiple of 4"),
+        ("height", 500, "vbvr_wan2.2: height: given 500; accepted: a multiple of 16"),
+        ("placement.dtype", "int8", "vbvr_wan2.2.placement.dtype: given 'int8'; accepted: float32, bfloat16, float16"),
+        ("boundary", 1.5, "vbvr_wan2.2.boundary: given 1.5; accepted: less than 1"),
+    ],
+)
+def test_wrong_entry_of_a_model_on_the_hub(models, written, field, value, message):
+    path = written(with_field(models, field, value, "vbvr_wan2.2"))
+    with pytest.raises(Refused) as caught:
+        doors.check_models(path, "mini", WHERE)
+    assert message in line_of(caught)
+
+
+@pytest.mark.parametrize("key", ["form", "parameters", "placement", "steps", "shift", "hub"])
+def test_a_model_on_the_hub_lacks_nothing(models, written, key):
+    entry = {name: value for name, value in models["wan2.2_ti2v_5b"].items() if name != key}
+    with pytest.raises(Refused) as caught:
+        doors.check_models(written(models | {"wan2.2_ti2v_5b": entry}), "mini", WHERE)
+    given = "given neither of path and hub" if key == "hub" else f".{key}: given nothing"
+    assert f"wan2.2_ti2v_5b{':' if key == 'hub' else ''}" in line_of(caught) and given in line_of(caught)
+
+
+def test_a_run_of_the_worlds_with_a_large_model_is_refused(models, default):
+    with pytest.raises(Refused, match=r"wan2\.2_i2v_a14b\.frames: given 81 frames of 480 x 832; accepted: 9 frames"):
+        doors.check_models("config/models.yaml", "wan2.2_i2v_a14b", WHERE)
+    with pytest.raises(Refused, match=r"wan2\.2_i2v_a14b\.frames"):
+        doors.check_stability(with_field(default, "stability.models", ["wan2.2_i2v_a14b"]), models, WHERE)
 
 
 @pytest.mark.parametrize(

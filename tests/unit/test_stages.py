@@ -55,7 +55,7 @@ def test_stages_hold_inputs_parameters_and_outputs_of_their_jobs(project):
     assert list(built) == ["first", "second"]
     in_git = {"cache": False, "persist": True}
     assert built["second"] == {
-        "cmd": "snakemake --cores all --until inner last",
+        "cmd": ["snakemake --cores all --until inner", "snakemake --cores all --until last"],
         "deps": [
             "in.csv",
             "out/a.nc",

@@ -101,6 +101,17 @@ def get_orders(wildcards):
 
 
 @or_exit()
+def get_hub(wildcards):
+    """Where a model is on the hub, pinned."""
+    model, field = MODELS[wildcards.model], f"{wildcards.model}.hub"
+    if "hub" not in model:
+        raise Refused("config/models.yaml", field, "nothing", "repository and commit of a model on the hub")
+    if "commit" not in model["hub"]:
+        raise Refused("config/models.yaml", f"{field}.commit", "nothing", "40 hexadecimal digits of a commit you trust")
+    return {key: model["hub"][key] for key in ("repository", "commit")}
+
+
+@or_exit()
 def get_training(wildcards):
     """Training settings of a model, where this repository trains it."""
     if "training" not in MODELS[wildcards.model]:

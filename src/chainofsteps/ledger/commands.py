@@ -11,18 +11,29 @@ from chainofsteps.refusal import Refused
 
 def git(*arguments: str) -> str:
     """Output of a Git command; refused where Git refuses."""
-    return _run(["git"], arguments).stdout
+    return _run("git", ["git"], arguments).stdout
 
 
 def dvc(*arguments: str) -> str:
     """Output of a DVC command; refused where DVC refuses. Not to be asked quietly: it would not say why."""
-    return _run([sys.executable, "-m", "dvc"], arguments).stdout
+    return _run("dvc", [sys.executable, "-m", "dvc"], arguments).stdout
 
 
 def snakemake(*arguments: str) -> str:
     """Output of Snakemake, standard error included; refused where it refuses."""
-    done = _run([sys.executable, "-m", "snakemake"], arguments)
+    done = _run("snakemake", [sys.executable, "-m", "snakemake"], arguments)
     return done.stdout + done.stderr
+
+
+def touch(targets: Sequence[str]) -> None:
+    """Let Snakemake take files as made, each job's after those of the jobs before it; refused where it refuses."""
+    # It waits .1 s before each job, longer than any file system here needs to tell two times apart.
+    call = (
+        "from snakemake.executors.touch import Executor; Executor.SLEEPING_TIME = 0.01; "
+        "from snakemake.cli import main; main()"
+    )
+    options = ("--cores", "1", "--touch", "--forceall", "--quiet", "all", "--", *targets)
+    _run("snakemake", [sys.executable, "-c", call], options)
 
 
 def planned(targets: Sequence[str] = ()) -> list[str]:
@@ -35,11 +46,11 @@ def planned(targets: Sequence[str] = ()) -> list[str]:
     return [rule for rule in counted if rule not in ("total", "all", "replicate")]
 
 
-def _run(tool: Sequence[str], arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([*tool, *arguments], capture_output=True, text=True)
+def _run(name: str, call: Sequence[str], arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([*call, *arguments], capture_output=True, text=True)
     if done.returncode:
         lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         told = [line for line in lines if line.lower().startswith(("error", "fatal", "refused"))] or lines[-1:]
         given = "; ".join(told[:3]) or f"status {done.returncode}"
-        raise Refused(tool[-1], " ".join(arguments)[:80], given, "a command that ends well")
+        raise Refused(name, " ".join(arguments)[:80], given, "a command that ends well")
     return done

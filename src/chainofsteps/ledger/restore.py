@@ -49,7 +49,7 @@ def restore(remote: str | None = None) -> int:
     if pulled is not None:
         raise pulled
     # Only now: to touch while DVC sees a difference would bless stale results.
-    commands.snakemake("--cores", "1", "--touch", "--forceall", "--quiet", "all", "--", *sorted(outs))
+    commands.touch(sorted(outs))
     rules = commands.planned(sorted(outs))
     if rules:
         raise Refused("snakemake -n", "planned", ", ".join(rules), "nothing to do after a restore")

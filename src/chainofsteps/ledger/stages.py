@@ -137,10 +137,10 @@ def _stage(jobs: list[Job]) -> dict:
     made = {path for job in jobs for path in job.outputs}
     taken = {path for job in jobs for path in (*job.inputs, job.script) if path}
     deps = (taken - made) | {rules_file, COMMON.as_posix(), LOCK.as_posix()}
-    rules = sorted({job.rule for job in jobs})
+    # Without a core count: the command is stored in dvc.lock and must be the same on every machine.
+    commands = [f"snakemake --cores all --until {' '.join(rules)}" for rules in _levels(jobs)]
     stage = {
-        # Without a core count: the command is stored in dvc.lock and must be the same on every machine.
-        "cmd": f"snakemake --cores all --until {' '.join(rules)}",
+        "cmd": commands[0] if len(commands) == 1 else commands,
         "deps": sorted(deps),
         "params": [{file: keys} for file, keys in _params(Path(rules_file).read_text()).items()],
     }
@@ -148,6 +148,24 @@ def _stage(jobs: list[Job]) -> dict:
         if not path.endswith(UNHASHED):
             stage.setdefault(_kind(path), []).append({path: _flags(path)})
     return {key: value for key, value in stage.items() if value}
+
+
+def _levels(jobs: list[Job]) -> list[list[str]]:
+    """Rules of a box, each list after those whose outputs it takes.
+
+    Snakemake never starts a job whose inputs are made, in the same call, by a rule that is named after ``--until``
+    (dag.py, `finish`: what depends on such jobs is not counted as ready; seen in 9.27).
+    """
+    maker = {path: job.rule for job in jobs for path in job.outputs}
+    before: dict[str, set[str]] = {job.rule: set() for job in jobs}
+    for job in jobs:
+        before[job.rule] |= {maker[path] for path in job.inputs if path in maker} - {job.rule}
+    sorter, levels = TopologicalSorter(before), []
+    sorter.prepare()
+    while sorter.is_active():
+        levels.append(sorted(sorter.get_ready()))
+        sorter.done(*levels[-1])
+    return levels
 
 
 def _kind(path: str) -> str:

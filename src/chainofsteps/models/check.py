@@ -265,15 +265,16 @@ def _check_hash(folder: Path, name: str, accepted: str) -> None:
         raise Refused(path, "sha256", given, accepted)
 
 
-def read_manifest(folder: str | Path, revision: str) -> dict[str, str]:
-    """Hashes that a shipped model states for its own files, held against the revision that the configuration pins.
+def read_manifest(folder: str | Path, revision: str | None = None) -> dict[str, str]:
+    """Hashes that a model states for its own files, held against the revision that the configuration pins.
 
     Parameters
     ----------
     folder : path
         Holds ``SHA256SUMS``, in the format of ``sha256sum``.
-    revision : str
-        sha256 of that file.
+    revision : str, optional
+        sha256 of that file. Without it the manifest is taken as it is: of a model from the hub, whose commit is pinned
+        and whose files were held to the hub's hashes when they came.
 
     Returns
     -------
@@ -288,7 +289,8 @@ def read_manifest(folder: str | Path, revision: str) -> dict[str, str]:
     path = Path(folder) / MANIFEST
     if not path.is_file():
         raise Refused(path, "file", "missing", "the hashes of the model's files")
-    _check_hash(Path(folder), MANIFEST, revision)
+    if revision is not None:
+        _check_hash(Path(folder), MANIFEST, revision)
     lines = [line.split("  ", 1) for line in path.read_text().splitlines()]
     if any(len(line) != 2 or len(line[0]) != 64 for line in lines):
         raise Refused(path, "line", "not 'sha256  path'", "the output of sha256sum")

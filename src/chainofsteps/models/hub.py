@@ -1,0 +1,193 @@
+"""Fetch a model from the Hugging Face hub at a pinned commit: only the files that are needed, each held to its hash.
+
+No torch here. Everything is fetched beside the model's folder, which gets its name once it is whole and safe; what was
+fetched before an interruption is not fetched again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.hf_api import RepoFile
+
+from chainofsteps.models.check import (
+    CONFIG_NAMES,
+    MANIFEST,
+    NETWORKS,
+    WEIGHTED,
+    check_folder,
+    hash_folder,
+    read_manifest,
+    write_manifest,
+)
+from chainofsteps.refusal import Refused
+
+_PARTS = {*WEIGHTED, *NETWORKS, *CONFIG_NAMES, "feature_extractor"}
+_SUFFIXES = (".json", ".txt", ".model", ".safetensors")
+_ROOM = 1.02  # of the files' size: what a file system takes besides
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file of a repository: its path, size, and the hash that the hub states (sha256, or Git's of a small file)."""
+
+    name: str
+    size: int
+    digest: str
+
+
+def fetch(folder: str | Path, repository: str, commit: str, mirror: str | Path | None = None) -> str:
+    """Bring a model to a folder, unless it is there.
+
+    Parameters
+    ----------
+    folder : path
+        What the model is to be called here; its parent is the cache.
+    repository, commit : str
+        Place on the hub, and the commit, 40 hexadecimal digits.
+    mirror : path, optional
+        A folder that `fetch` made elsewhere, for a place without a network: copied, by the hashes of its manifest.
+
+    Returns
+    -------
+    str
+        sha256 of the folder's manifest, which holds the hash of every file.
+
+    Raises
+    ------
+    Refused
+        A repository or commit that the hub does not have; no network, or ``HF_HUB_OFFLINE``, without a mirror; no disk
+        for it; a file whose hash differs (it is deleted, and fetched anew by the next call); a part missing or without
+        safetensors, or another pipeline, by `check_folder`.
+    """
+    folder = Path(folder)
+    if not (folder / MANIFEST).is_file():
+        part = folder.with_name(f"{folder.name}.part")
+        _take_back(folder, part)
+        if mirror is None:
+            files = list_files(repository, commit)
+            _require_disk(part, sum(file.size for file in files if not _is_there(part / file.name, file.size)))
+            _download(part, repository, commit, files)
+        else:
+            files = _copy(part, Path(mirror))
+        _verify(part, files)
+        check_folder(part)
+        write_manifest(part)
+        part.rename(folder)
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+
+
+def list_files(repository: str, commit: str) -> list[HubFile]:
+    """Files of a repository that a pipeline needs: its parts' configurations and safetensors, nothing else.
+
+    Raises
+    ------
+    Refused
+    """
+    if constants.HF_HUB_OFFLINE:
+        raise Refused(repository, "HF_HUB_OFFLINE", os.environ.get("HF_HUB_OFFLINE", 1), "0, or a mirror")
+    try:
+        entries = list(HfApi().list_repo_tree(repository, revision=commit, recursive=True))
+    except RevisionNotFoundError:
+        raise Refused(repository, "hub.commit", commit, "a commit of this repository") from None
+    except RepositoryNotFoundError:
+        raise Refused(repository, "hub.repository", "not on the hub, or not for this account", "owner/name") from None
+    # What the client and the libraries below it raise of a network differs by version.
+    except Exception as error:
+        raise Refused(repository, "hub", _first_line(error), "a network, or a mirror") from None
+    files = [
+        HubFile(each.path, each.size, each.lfs.sha256 if each.lfs else each.blob_id)
+        for each in entries
+        if isinstance(each, RepoFile) and _is_needed(each.path)
+    ]
+    if not files:
+        raise Refused(repository, "files", "none that a diffusers pipeline has", "model_index.json and its parts")
+    return files
+
+
+def _take_back(folder: Path, part: Path) -> None:
+    """What stands under the final name without a manifest is not whole: of an empty folder or another commit."""
+    if folder.is_dir() and not part.exists():
+        folder.rename(part)
+    shutil.rmtree(folder, ignore_errors=True)
+    part.mkdir(parents=True, exist_ok=True)
+
+
+def _is_needed(name: str) -> bool:
+    path = PurePosixPath(name)
+    if name == "model_index.json":
+        return True
+    return len(path.parts) == 2 and path.parts[0] in _PARTS and path.suffix in _SUFFIXES
+
+
+def _is_there(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
+
+
+def _require_disk(part: Path, needed: int) -> None:
+    free = shutil.disk_usage(part).free
+    if free < needed * _ROOM:
+        raise Refused(part, "disk", f"{free / 1e9:.3g} GB free", f"at least {needed * _ROOM / 1e9:.3g} GB")
+
+
+def _download(part: Path, repository: str, commit: str, files: list[HubFile]) -> None:
+    try:
+        snapshot_download(repository, revision=commit, local_dir=part, allow_patterns=[file.name for file in files])
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise Refused(repository, "download", _first_line(error), "a network; call again, and it goes on") from None
+
+
+def _copy(part: Path, mirror: Path) -> list[HubFile]:
+    """Copy what is not there yet; the manifest of the mirror says what there is."""
+    hashes = read_manifest(mirror)
+    for name, digest in hashes.items():
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise Refused(mirror / MANIFEST, "path", name, "a path inside the folder")
+        if not (mirror / name).is_file():
+            raise Refused(mirror / name, "file", "missing", f"sha256 {digest}")
+    files = [HubFile(name, (mirror / name).stat().st_size, digest) for name, digest in hashes.items()]
+    missing = [file for file in files if not _is_there(part / file.name, file.size)]
+    _require_disk(part, sum(file.size for file in missing))
+    for file in missing:
+        target = part / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(mirror / file.name, target)
+    return files
+
+
+def _verify(part: Path, files: list[HubFile]) -> None:
+    """Delete what is not as the hub states it, and refuse; what it does not state goes without a word."""
+    shutil.rmtree(part / ".cache", ignore_errors=True)
+    hashes = hash_folder(part)
+    for name in hashes.keys() - {file.name for file in files}:
+        (part / name).unlink()
+    for file in files:
+        path = part / file.name
+        if file.name not in hashes:
+            raise Refused(path, "file", "missing", f"{file.size} bytes")
+        given = hashes[file.name] if len(file.digest) == 64 else _git_hash(path)
+        if given != file.digest:
+            path.unlink()
+            raise Refused(path, "hash", f"{given}; deleted", file.digest)
+
+
+def _git_hash(path: Path) -> str:
+    """Git's name of a file's content: what the hub states of files that are not in large file storage."""
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,23 @@
+"""
+Fetches a model from the Hugging Face hub, or a mirror, on request (`snakemake resources/hub/{model}/SHA256SUMS`).
+
+REQUIRED INPUTS: none
+OUTPUTS: {hub.cache}/{model}/ (never made by the default target)
+"""
+
+
+rule fetch_model:
+    output:
+        Path(config["hub"]["cache"]) / "{model}" / MANIFEST,
+    log:
+        LOGS / "models" / "fetch_{model}.log",
+    retries: 3
+    conda:
+        "../../environment.yml"
+    params:
+        hub=get_hub,
+        mirror=config["hub"]["mirror"],
+    message:
+        "Fetch {wildcards.model} from the hub"
+    script:
+        "../scripts/fetch_model.py"

@@ -19,3 +19,9 @@ def tiny_pipeline():
     """``tiny_pipeline(form, scheduler="euler")``: built once a session, not to be changed."""
     # Run late, since most tests need no torch, and by path, since tests are no package.
     return cache(runpy.run_path(str(Path(__file__).with_name("pipelines.py")))["build_pipeline"])
+
+
+@pytest.fixture(scope="session")
+def build_pipeline():
+    """``build_pipeline(form, scheduler="euler")``: a new one at each call, to be changed at will."""
+    return runpy.run_path(str(Path(__file__).with_name("pipelines.py")))["build_pipeline"]

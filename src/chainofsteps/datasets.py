@@ -119,6 +119,19 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
         },
         _CASE_ATTRS,
     ),
+    "bench": (
+        {
+            "split": Variable(("case",), "O", "1", "part of the bench"),
+            "task": Variable(("case",), "O", "1", "task, by the name of its generator"),
+            "prompt": Variable(("case",), "O", "1", "prompt"),
+            "digest": Variable(("case",), "O", "1", "sha256 over the files of the case"),
+            "frames": Variable(("case",), "i", "1", "frames of the ground-truth video", 2),
+            "height": Variable(("case",), "i", "pixel", "height of pictures and video", 1),
+            "width": Variable(("case",), "i", "pixel", "width of pictures and video", 1),
+            "fps": Variable(("case",), "f", "1/s", "frames a second", 0),
+        },
+        _CASE_ATTRS,
+    ),
     "score_controls": (
         {
             "score": Variable(("case", "plan_kind"), "f", "1", "score of a plan whose score is known", 0, 1),

@@ -1,0 +1,133 @@
+"""How a large model is laid into memory, and what a run of it takes: known from its entry, before it is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from diffusers import WanImageToVideoPipeline
+
+from chainofsteps.models.check import SPATIAL_FACTOR, TEMPORAL_FACTOR
+from chainofsteps.refusal import Refused
+
+_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+_LATENT_CHANNELS = {"single": 16, "two_networks": 16, "ti2v": 48}
+_LAYERS = {"single": 40, "two_networks": 40, "ti2v": 30}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run takes.
+
+    Attributes
+    ----------
+    memory_gb : float
+        Of the weights that are on the device at once. Activations come on top: leave a fifth.
+    evaluations : int
+        Forward passes of single states, both guidance passes counted.
+    hours : float
+        Of these, at the given rate, on one device.
+    disk_gb : float
+        Of what is kept: finished latents in float32, and decoded clean estimates at the chosen steps.
+    """
+
+    memory_gb: float
+    evaluations: int
+    hours: float
+    disk_gb: float
+
+
+def weight_bytes(model: Mapping) -> dict[str, int]:
+    """Bytes of each part of a model of the hub in memory; the VAE is in float32, whatever the others are."""
+    size = _BYTES[model["placement"]["dtype"]]
+    return {part: count * (4 if part == "vae" else size) for part, count in model["parameters"].items()}
+
+
+def plan_run(
+    model: Mapping, streams: int, decoded_steps: int, seconds_per_evaluation: float, memory_gb: float | None = None
+) -> Plan:
+    """What it takes to sample so many videos once.
+
+    Parameters
+    ----------
+    model : mapping
+        Entry of config/models.yaml with ``hub``.
+    streams : int
+        Videos: cases times seeds times conditions.
+    decoded_steps : int
+        Clean estimates kept of each.
+    seconds_per_evaluation : float
+        Of one forward pass of one state, as measured on the device that is meant.
+    memory_gb : float, optional
+        Of the device.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    Refused
+        Weights that do not fit in the given memory, with the placement that would.
+    """
+    needed = {offload: _resident(model, offload) / 1e9 for offload in ("none", "model", "sequential")}
+    offload = model["placement"]["offload"]
+    if memory_gb is not None and needed[offload] > memory_gb:
+        fitting = [name for name, size in needed.items() if size <= memory_gb]
+        accepted = f"placement.offload {fitting[0]}" if fitting else f"at least {min(needed.values()):.3g} GB"
+        given = f"{memory_gb:g} GB for {needed[offload]:.3g} GB of weights, offload {offload}"
+        raise Refused(model["hub"]["repository"], "memory", given, accepted)
+    passes = 2 if model["guidance_scale"] > 1 else 1
+    evaluations = streams * model["steps"] * passes
+    side = SPATIAL_FACTOR * (2 if model["form"] == "ti2v" else 1)
+    latent_frames = (model["frames"] - 1) // TEMPORAL_FACTOR + 1
+    cells = latent_frames * (model["height"] // side) * (model["width"] // side)
+    picture = model["height"] * model["width"] * 3
+    kept = 4 * _LATENT_CHANNELS[model["form"]] * cells + decoded_steps * model["frames"] * picture
+    return Plan(needed[offload], evaluations, evaluations * seconds_per_evaluation / 3600, streams * kept / 1e9)
+
+
+def _resident(model: Mapping, offload: str) -> int:
+    """Bytes of weights that are on the device at once."""
+    weights = weight_bytes(model)
+    if offload == "none":
+        return sum(weights.values())
+    if offload == "model":
+        return max(weights.values())
+    return max(weights["transformer"] // _LAYERS[model["form"]], weights["vae"])
+
+
+def place(pipe: WanImageToVideoPipeline, model: Mapping, device: str | torch.device = "cpu") -> WanImageToVideoPipeline:
+    """Give a loaded pipeline its entry's noise schedule and place in memory.
+
+    Parameters
+    ----------
+    pipe : WanImageToVideoPipeline
+        As :func:`chainofsteps.models.load.load_pipeline` gives it; changed in place.
+    model : mapping
+        Entry of config/models.yaml with ``hub``.
+    device : str or torch.device
+        Where it computes.
+
+    Raises
+    ------
+    Refused
+        Offloading where there is nothing to offload from.
+    """
+    placement, device = model["placement"], torch.device(device)
+    if placement["offload"] != "none" and device.type == "cpu":
+        raise Refused(model["hub"]["repository"], "placement.offload", placement["offload"], "none on a CPU")
+    name = "flow_shift" if "flow_shift" in pipe.scheduler.config else "shift"
+    pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **{name: model["shift"]})
+    if "boundary" in model:
+        pipe.register_to_config(boundary_ratio=model["boundary"])
+    if placement["vae_tiling"]:
+        pipe.vae.enable_tiling()
+    if placement["offload"] == "model":
+        pipe.enable_model_cpu_offload(device=device)
+    elif placement["offload"] == "sequential":
+        pipe.enable_sequential_cpu_offload(device=device)
+    else:
+        pipe.to(device)
+    return pipe

@@ -1,0 +1,149 @@
+"""What a plan is where nothing symbolic is known: where a video moves, when that is settled, how many ways it shows.
+
+Motion energy and commitment are those of *Video Models Reason Early* (arXiv:2603.30043), taken frame by frame as well;
+everything is a function of pixels, at any size.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from scipy import ndimage
+
+from chainofsteps.refusal import Refused
+
+SETTLED = 0.9  # cosine from which a map counts as the last one
+STANDS_OUT = 0.15  # share of the full range by which a pixel differs from the scene
+LEAST_AREA = 0.002  # share of the picture that a candidate covers
+_DUST = 1e-12
+
+
+def change_map(video: np.ndarray, rows: int, cols: int) -> np.ndarray:
+    """How much each cell of each frame differs from the first frame.
+
+    Parameters
+    ----------
+    video : ndarray of uint8, (..., frame, y, x, channel)
+    rows, cols : int
+        Of the grid of cells; they need not divide the picture.
+
+    Returns
+    -------
+    ndarray, (..., frame, row, col)
+        Mean absolute difference over the cell and its channels, 0 to 1.
+
+    Raises
+    ------
+    Refused
+        More cells than pixels, or none.
+    """
+    return _cells(_difference(video, video[..., :1, :, :, :]), rows, cols)
+
+
+def motion_energy(video: np.ndarray, rows: int, cols: int) -> np.ndarray:
+    """How much each cell moves: mean absolute difference of neighbouring frames, summed over them; (..., row, col)."""
+    return _cells(_difference(video[..., 1:, :, :, :], video[..., :-1, :, :, :]), rows, cols).sum(-3)
+
+
+def cosine(maps: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Cosine of two maps over their last two axes; 1 where both are empty, 0 where one is."""
+    product = (maps * reference).sum((-2, -1))
+    norms = np.sqrt((maps**2).sum((-2, -1))), np.sqrt((reference**2).sum((-2, -1)))
+    empty = [norm <= _DUST for norm in norms]
+    scale = norms[0] * norms[1]
+    value = np.divide(product, scale, out=np.zeros(np.broadcast(product, scale).shape), where=scale > _DUST**2)
+    return np.where(empty[0] & empty[1], 1.0, np.where(empty[0] | empty[1], 0.0, value))
+
+
+def commitment(maps: np.ndarray) -> np.ndarray:
+    """C(t): cosine of each step's map to the last one's; maps (step, ..., row, col), result (step, ...)."""
+    return cosine(maps, maps[-1:])
+
+
+def commitment_step(curve: np.ndarray, settled: float = SETTLED) -> np.ndarray:
+    """First step from which the commitment (step, ...) stays at ``settled`` or above, int (...)."""
+    below = np.asarray(curve) < settled
+    last = len(below) - 1 - np.argmax(below[::-1], axis=0)
+    return np.where(below.any(0), last + 1, 0)
+
+
+def count_candidates(picture: np.ndarray, scene: np.ndarray) -> int:
+    """Connected regions of a picture that stand out from the scene: how many things, or ghosts of one, it shows.
+
+    Parameters
+    ----------
+    picture, scene : ndarray of uint8, (y, x, channel)
+        A frame of a clean estimate, and the given first frame.
+    """
+    stands_out = _difference(picture, scene) > STANDS_OUT
+    labels, count = ndimage.label(stands_out, structure=np.ones((3, 3)))
+    if not count:
+        return 0
+    areas = ndimage.sum_labels(stands_out, labels, np.arange(1, count + 1))
+    return int((areas >= max(1, LEAST_AREA * stands_out.size)).sum())
+
+
+def motion_features(clean_estimate: np.ndarray, ground_truth: np.ndarray, rows: int, cols: int) -> xr.Dataset:
+    """Features of one stream, by which E1 to E6 and E14 are defined without symbolic truth.
+
+    Parameters
+    ----------
+    clean_estimate : ndarray of uint8, (step, frame, y, x, channel)
+        Decoded clean estimates, the finished video last; frame 0 is given.
+    ground_truth : ndarray of uint8, (frame, y, x, channel)
+        Of as many pixels; its frames are taken at even distances, where there are more or fewer.
+    rows, cols : int
+        Of the grid of cells.
+
+    Returns
+    -------
+    Dataset
+        Over (step, frame): ``commitment`` of the frame's change map to the last step's, ``candidates``; over ``frame``:
+        ``commitment_step``; over ``step``: ``motion_commitment`` C(t) of the whole video, ``agreement`` of its motion
+        with the ground truth's (the score of a plan), 0 to 1.
+
+    Raises
+    ------
+    Refused
+        Pictures of different sizes; as `change_map`.
+    """
+    if clean_estimate.shape[2:] != ground_truth.shape[1:]:
+        given, accepted = clean_estimate.shape[2:], ground_truth.shape[1:]
+        raise Refused("motion_features", "ground_truth", f"pictures of {given}", f"pictures of {accepted}")
+    steps, frames = clean_estimate.shape[:2]
+    changes = change_map(clean_estimate, rows, cols)
+    energy = motion_energy(clean_estimate, rows, cols)
+    places = np.linspace(0, len(ground_truth) - 1, frames).round().astype(int)
+    truth = motion_energy(ground_truth[places], rows, cols)
+    curve = commitment(changes)
+    scene = clean_estimate[-1, 0]
+    candidates = [[count_candidates(picture, scene) for picture in video] for video in clean_estimate]
+    return xr.Dataset(
+        {
+            "commitment": (("step", "frame"), curve),
+            "candidates": (("step", "frame"), np.array(candidates, np.int16)),
+            "commitment_step": ("frame", commitment_step(curve).astype(np.int16)),
+            "motion_commitment": ("step", commitment(energy)),
+            "agreement": ("step", cosine(energy, truth)),
+        },
+        coords={"step": np.arange(steps), "frame": np.arange(frames)},
+    )
+
+
+def _difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Mean absolute difference over channels, 0 to 1."""
+    return np.abs(one.astype(np.float32) - other.astype(np.float32)).mean(-1) / 255
+
+
+def _cells(pictures: np.ndarray, rows: int, cols: int) -> np.ndarray:
+    """Means over the cells of a grid; (..., y, x) to (..., row, col)."""
+    for name, number, size in (("rows", rows, pictures.shape[-2]), ("cols", cols, pictures.shape[-1])):
+        if not 1 <= number <= size:
+            raise Refused("motion", name, number, f"1 to {size}")
+    for axis, number in ((-2, rows), (-1, cols)):
+        edges = np.linspace(0, pictures.shape[axis], number + 1).round().astype(int)
+        sums = np.add.reduceat(pictures, edges[:-1], axis=axis)
+        shape = [1] * pictures.ndim
+        shape[axis] = number
+        pictures = sums / np.diff(edges).reshape(shape)
+    return pictures

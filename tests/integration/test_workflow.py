@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import os
@@ -10,14 +9,11 @@ import re
 
 import pandas as pd
 import pytest
-import torch
 import xarray as xr
 import yaml
-from safetensors.torch import load_file
 
 from chainofsteps import datasets
 from chainofsteps.figures.report import read_verdicts, shown_verdict
-from chainofsteps.models.check import check_folder
 from chainofsteps.statistics.planted import plantable
 from chainofsteps.statistics.registration import read_registration
 from tests.integration.browser import WIDTHS, check_page, needs_browser
@@ -280,70 +276,6 @@ def test_a_new_family_is_one_module_and_one_entry(finished, tmp_path):
     finally:
         module.unlink()
     assert finished.planned(*QUICK) == set()
-
-
-def test_a_training_starts_from_what_is_shipped(finished):
-    """First weights and VAE are those of the other model's shipped folder: they fit, and no VAE is trained."""
-    planned = finished.snakemake("-n", "train", "--config", "model=mini_one_pass")
-    assert planned.returncode == 0, planned.stderr
-    counts = dict(re.findall(r"^([a-z_]+) +(\d+)$", planned.stdout + planned.stderr, flags=re.MULTILINE))
-    assert counts == {
-        "encode_training_set": "11",
-        "train_reasoner": "1",
-        "plot_training": "1",
-        "train": "1",
-        "total": "14",
-    }
-
-
-def test_a_model_is_trained_on_the_shipped_vae(make_clone):
-    """From an entry to a folder that can be used: the rules of training, with next to nothing to do."""
-    clone = make_clone("trained")
-    path = clone.folder / "config/models.yaml"
-    models = yaml.safe_load(path.read_text())
-    family = models["mini"]["training"]["families"]["largest_tie"]
-    family["cases"] = 12
-    tiny = copy.deepcopy(models["mini_one_pass"])
-    tiny |= {"path": "resources/models/tiny", "orders": {"joint": {"order": "joint", "steps": 1}}}
-    del tiny["revision"]
-    tiny["training"]["families"] = {"largest_tie": family | {"share": 1.0}}
-    tiny["training"]["transformer"] |= {
-        "steps": 2, "batch": 2, "warmup": 1, "checkpoint_every": 1, "evaluate_every": 2, "evaluate_cases": 2,
-        "compile": False,
-    }  # fmt: skip
-    path.write_text(yaml.safe_dump(models | {"tiny": tiny}, sort_keys=False))
-    done = clone.snakemake("--cores", "2", "train", "--config", "model=tiny")
-    assert done.returncode == 0, done.stderr
-    trained = clone.folder / "results/training/tiny"
-    log = pd.read_csv(trained / "log.csv")
-    assert list(log) == ["step", "samples", "loss", "largest_tie_joint"]
-    assert log["samples"].tolist() == [2, 4] and log["largest_tie_joint"].notna().tolist() == [False, True]
-    assert (trained / "training.png").stat().st_size > 10_000
-    check_folder(trained / "pipeline")
-    weights = "vae/diffusion_pytorch_model.safetensors"
-    shipped = load_file(clone.folder / "resources/models/mini" / weights)
-    ours = load_file(trained / "pipeline" / weights)
-    assert shipped.keys() == ours.keys() and all(torch.equal(shipped[name], ours[name]) for name in ours)
-    assert not (clone.folder / "results/training/mini/vae").exists()
-    latents = clone.folder / "results/training/mini/latents"
-    assert [path.relative_to(latents).as_posix() for path in latents.rglob("*.*")] == [
-        "shipped/largest_tie.safetensors"
-    ]
-
-
-def test_the_training_of_a_vae_is_plotted(make_clone):
-    """Beside the reasoner's, where the model has a VAE of its own; from logs, since the training takes hours."""
-    clone = make_clone("plotted")
-    folder = clone.folder / "results/training/mini"
-    folder.mkdir(parents=True)
-    (folder / "vae_log.csv").write_text("step,loss,psnr\n0,1.0,10.0\n20,0.5,20.0\n")
-    models = yaml.safe_load((clone.folder / "config/models.yaml").read_text())
-    names = [f"largest_{order}" for order in models["mini"]["orders"]]
-    (folder / "log.csv").write_text(f"step,samples,loss,{','.join(names)}\n1,32,1.0{',0.5' * len(names)}\n")
-    figure = "results/training/mini/training.png"
-    done = clone.snakemake("--cores", "1", "--allowed-rules", "plot_training", "--", figure)
-    assert done.returncode == 0, done.stderr
-    assert (clone.folder / figure).stat().st_size > 10_000
 
 
 def test_a_broken_dataset_is_refused_in_one_line(finished):

@@ -61,10 +61,11 @@ def test_only_entries_that_features_suffice_for_are_repeated():
 
 def test_blocks_of_unknown_models_are_refused():
     config = load_yaml("config/config.yaml")
-    doors.check_stability(config, ["mini"], "config.yaml")
+    models = load_yaml("config/models.yaml")
+    doors.check_stability(config, models, "config.yaml")
     config["stability"]["models"] = ["maxi"]
     with pytest.raises(Refused, match=r"config\.yaml: stability\.models: given"):
-        doors.check_stability(config, ["mini"], "config.yaml")
+        doors.check_stability(config, models, "config.yaml")
 
 
 @pytest.mark.parametrize("first", [3100, 2000, 4500])

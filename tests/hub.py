@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,15 +27,23 @@ class Hub:
         Bytes after which the connection ends, by file, once.
     lies : dict
         Content sent in place of a file's own, of the same size.
-    fetched : list of str
-        Files that were asked for, in order.
+    stalled : set of str
+        Files of which half is sent, and then nothing.
+    fetched : list of tuple
+        Files that were asked for, in order, each with the first byte.
     """
 
     folder: Path
     url: str = ""
     cut: dict[str, int] = field(default_factory=dict)
     lies: dict[str, bytes] = field(default_factory=dict)
-    fetched: list[str] = field(default_factory=list)
+    stalled: set[str] = field(default_factory=set)
+    fetched: list[tuple[str, int]] = field(default_factory=list)
+
+    @property
+    def names(self) -> list[str]:
+        """Files that were asked for."""
+        return [name for name, _ in self.fetched]
 
     def tree(self) -> list[dict]:
         """As the hub lists them: sha256 of weights, Git's hash of the rest."""
@@ -55,6 +64,9 @@ def serving(folder: Path) -> Iterator[Hub]:
     """A hub with one repository."""
     hub = Hub(folder)
 
+    def name_is_stalled() -> bool:
+        return bool(hub.stalled)
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -74,10 +86,10 @@ def serving(folder: Path) -> Iterator[Hub]:
             name = path.removeprefix(prefix)
             content = (hub.folder / name).read_bytes()
             etag = hashlib.sha256(content).hexdigest()
-            if self.command == "GET":
-                hub.fetched.append(name)
-                content = hub.lies.get(name, content)
-            return self.send(content, etag, hub.cut.pop(name, None) if self.command == "GET" else None)
+            if self.command == "HEAD":
+                return self.send(content, etag)
+            hub.fetched.append((name, self.first_byte()))
+            self.send(hub.lies.get(name, content), etag, hub.cut.pop(name, None), stall=name in hub.stalled)
 
         def fail(self, code):
             self.send_response(404)
@@ -85,11 +97,11 @@ def serving(folder: Path) -> Iterator[Hub]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def send(self, content, etag=None, cut=None):
-            first = 0
-            asked = self.headers.get("Range")
-            if asked:
-                first = int(asked.removeprefix("bytes=").split("-")[0])
+        def first_byte(self):
+            return int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
+
+        def send(self, content, etag=None, cut=None, stall=False):
+            first, asked = self.first_byte(), "Range" in self.headers
             self.send_response(206 if asked else 200)
             if asked:
                 self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
@@ -99,8 +111,10 @@ def serving(folder: Path) -> Iterator[Hub]:
                 self.send_header("ETag", f'"{etag}"')
             self.end_headers()
             if self.command == "GET":
-                self.wfile.write(content[first:] if cut is None else content[first:cut])
+                self.wfile.write(content[first : len(content) // 2 if stall else cut])
                 self.close_connection = cut is not None
+            while stall and name_is_stalled():
+                time.sleep(0.05)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     hub.url = f"http://127.0.0.1:{server.server_port}"
@@ -108,5 +122,6 @@ def serving(folder: Path) -> Iterator[Hub]:
     try:
         yield hub
     finally:
+        hub.stalled.clear()
         server.shutdown()
         server.server_close()

@@ -87,19 +87,33 @@ def check_models(path: str | Path, name: str, where: object) -> dict:
     return models
 
 
+_OF_HUB = ("form", "parameters", "placement", "steps", "shift")
+_OF_FORM = ("boundary", "guidance_scale_2")
+_OF_FOLDER = ("revision", "orders", "training")
+
+
 def _check_place(path: str | Path, name: str, model: dict) -> None:
     """A model lies in a folder or on the hub; of the latter all is said that a plan needs before it is fetched."""
     if ("hub" in model) == ("path" in model):
         raise Refused(path, name, f"{'both' if 'hub' in model else 'neither'} of path and hub", "one of them")
+    for key in _OF_FOLDER if "hub" in model else (*_OF_HUB, *_OF_FORM):
+        if key in model:
+            raise Refused(
+                path, f"{name}.{key}", "given", f"of a model {'with path' if 'hub' in model else 'on the hub'}"
+            )
     if "hub" not in model:
         return
-    for key in ("form", "parameters", "placement", "steps", "shift"):
+    for key in _OF_HUB:
         if key not in model:
             raise Refused(path, f"{name}.{key}", "nothing", "needed of a model on the hub")
-    for key, there in (("boundary", "boundary" in model), ("parameters", "transformer_2" in model["parameters"])):
-        if there != (model["form"] == "two_networks"):
-            accepted = "boundary and transformer_2 in form two_networks, and in no other"
-            raise Refused(path, f"{name}.{key}", f"{'given' if there else 'not given'}, {model['form']}", accepted)
+    two = model["form"] == "two_networks"
+    given = {"boundary": "boundary" in model, "parameters.transformer_2": "transformer_2" in model["parameters"]}
+    for key, there in given.items():
+        if there != two:
+            said = f"{'one' if there else 'none'} in form {model['form']}"
+            raise Refused(path, f"{name}.{key}", said, "one in form two_networks, none in others")
+    if "guidance_scale_2" in model and not two:
+        raise Refused(path, f"{name}.guidance_scale_2", f"one in form {model['form']}", "none but in form two_networks")
     shape = {key: model[key] for key in ("frames", "height", "width")}
     spatial_factor = 2 * SPATIAL_FACTOR if model["form"] == "ti2v" else SPATIAL_FACTOR
     factors = {"temporal_factor": TEMPORAL_FACTOR, "spatial_factor": spatial_factor, "patch_size": PATCH_SIZE}

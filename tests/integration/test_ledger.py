@@ -147,14 +147,16 @@ class Project:
 
     def killed_when(self, folder: Path, *command: str) -> None:
         """Run a Python module and kill it, with what it has started, once there is a new file in a folder."""
-        before = files_in(folder)
+        before, deadline = files_in(folder), time.monotonic() + 120
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         running = subprocess.Popen([sys.executable, "-m", *command], cwd=self.folder, start_new_session=True, **quiet)
-        while files_in(folder) == before:
-            assert running.poll() is None, "ended before it moved anything"
-            time.sleep(0.001)
-        os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
+        try:
+            while files_in(folder) == before:
+                assert running.poll() is None and time.monotonic() < deadline, "ended before it moved anything"
+                time.sleep(0.001)
+        finally:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
 
     def commit(self, words: str) -> None:
         self.git("add", "--all")
@@ -174,8 +176,8 @@ class Project:
 
 
 def files_in(folder: Path) -> set[Path]:
-    """Files at any depth, temporary ones included."""
-    return {path for path in folder.rglob("*") if path.is_file()}
+    """Files at any depth, temporary ones included; folders may go while one looks."""
+    return {Path(way, name) for way, _, names in os.walk(folder) for name in names}
 
 
 def objects_in(store: Path) -> dict[str, Path]:
@@ -398,6 +400,7 @@ def add_remote(project: Project, server: Server, store: Path) -> None:
         ("modify", "far", "keyfile", str(server.key)),
         ("modify", "far", "allow_agent", "false"),
         ("modify", "far", "verify", "true"),
+        ("modify", "far", "jobs", "1"),  # one file after the other: an interruption leaves some for later
     ):
         project.dvc("remote", arguments[0], "--quiet", "--local", *arguments[1:])
 

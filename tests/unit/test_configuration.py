@@ -350,11 +350,8 @@ def test_model_whose_videos_are_not_the_worlds(models, written, field, value):
         ("path", "resources/x", "vbvr_wan2.2: given both of path and hub; accepted: one of them"),
         ("hub.repository", "VBVR", "vbvr_wan2.2.hub.repository: given 'VBVR'"),
         ("hub.commit", "main", "vbvr_wan2.2.hub.commit: given 'main'"),
-        (
-            "form",
-            "single",
-            "vbvr_wan2.2.boundary: given given, single; accepted: boundary and transformer_2 in form two",
-        ),
+        ("form", "single", "vbvr_wan2.2.boundary: given one in form single; accepted: one in form two_networks, none"),
+        ("revision", "0" * 64, "vbvr_wan2.2.revision: given given; accepted: of a model with path"),
         ("frames", 80, "vbvr_wan2.2: frames: given 80; accepted: 1 + a multiple of 4"),
         ("height", 500, "vbvr_wan2.2: height: given 500; accepted: a multiple of 16"),
         ("placement.dtype", "int8", "vbvr_wan2.2.placement.dtype: given 'int8'; accepted: float32, bfloat16, float16"),
@@ -375,6 +372,15 @@ def test_a_model_on_the_hub_lacks_nothing(models, written, key):
         doors.check_models(written(models | {"wan2.2_ti2v_5b": entry}), "mini", WHERE)
     given = "given neither of path and hub" if key == "hub" else f".{key}: given nothing"
     assert f"wan2.2_ti2v_5b{':' if key == 'hub' else ''}" in line_of(caught) and given in line_of(caught)
+
+
+def test_what_only_a_model_on_the_hub_has(models, written):
+    path = written(with_field(models, "mini.shift", 3.0))
+    with pytest.raises(Refused, match=r"mini\.shift: given given; accepted: of a model on the hub"):
+        doors.check_models(path, "mini", WHERE)
+    path = written(with_field(models, "guidance_scale_2", 3.0, "wan2.2_ti2v_5b"))
+    with pytest.raises(Refused, match=r"guidance_scale_2: given one in form ti2v"):
+        doors.check_models(path, "mini", WHERE)
 
 
 def test_a_run_of_the_worlds_with_a_large_model_is_refused(models, default):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -41,11 +42,18 @@ def hub(tmp_path):
         yield served
 
 
+def command(*arguments):
+    return [sys.executable, "-c", SCRIPT, *map(str, arguments)]
+
+
+def settings(hub, **environment):
+    own = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1"}
+    return os.environ | own | environment
+
+
 def fetch(hub, *arguments, ok=True, **environment):
     """In a process of its own: the client reads its settings when it is imported."""
-    own = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DOWNLOAD_TIMEOUT": "5", "HF_HUB_OFFLINE": "0"}
-    command = [sys.executable, "-c", SCRIPT, *map(str, arguments)]
-    done = subprocess.run(command, env=os.environ | own | environment, capture_output=True, text=True)
+    done = subprocess.run(command(*arguments), env=settings(hub, **environment), capture_output=True, text=True)
     assert (done.returncode == 0) == ok, done.stderr
     if ok:
         return done.stdout.split()[-1]
@@ -60,19 +68,69 @@ def test_what_is_needed_is_fetched_once_and_is_whole(hub, tmp_path):
     check_folder(folder, read_manifest(folder, revision))
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert names == set(read_manifest(folder)) | {MANIFEST}
-    assert set(hub.fetched) == names - {MANIFEST} and LARGE in names
+    assert set(hub.names) == names - {MANIFEST, ours.ORIGIN} and LARGE in names
     assert not {name for name in names if name.startswith(("README", "assets")) or name.endswith(".bin")}
     assert os.listdir(folder.parent) == ["tiny"]
     hub.fetched.clear()
-    assert fetch(hub, folder, hubs.REPOSITORY, hubs.COMMIT, HF_HUB_OFFLINE="1") == revision and not hub.fetched
+    assert fetch(hub, folder, hubs.REPOSITORY, hubs.COMMIT, HF_HUB_OFFLINE="1") == revision and not hub.names
 
 
-def test_an_interrupted_fetch_goes_on(hub, tmp_path):
+def test_a_connection_that_ends_goes_on_where_it_ended(hub, tmp_path):
     folder = tmp_path / "cache" / "tiny"
-    hub.cut[LARGE] = 300_000
-    fetch(hub, folder, hubs.REPOSITORY, hubs.COMMIT)  # the client itself asks for the rest
-    assert hub.fetched.count(LARGE) == 2
+    save_file({"weight": np.zeros((2600, 2600), np.float32)}, hub.folder / LARGE, metadata={"format": "pt"})
+    hub.cut[LARGE] = 20_000_000  # the client writes every 10 MB
+    fetch(hub, folder, hubs.REPOSITORY, hubs.COMMIT)
+    first, second = (start for name, start in hub.fetched if name == LARGE)
+    assert first == 0 and 10_000_000 <= second <= 20_000_000
     check_folder(folder, read_manifest(folder))
+
+
+def test_a_fetch_that_is_killed_goes_on(hub, tmp_path):
+    folder = tmp_path / "cache" / "tiny"
+    hub.stalled.add(LARGE)
+    needed = {entry["path"] for entry in hub.tree() if ours._is_needed(entry["path"])}
+    running = subprocess.Popen(
+        command(folder, hubs.REPOSITORY, hubs.COMMIT),
+        env=settings(hub),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        part, deadline = tmp_path / "cache" / "tiny.part", time.monotonic() + 60
+        while not all((part / name).is_file() for name in needed - {LARGE}):
+            assert running.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        running.kill()
+        running.wait()
+    assert not folder.exists()
+    hub.stalled.clear()
+    hub.fetched.clear()
+    fetch(hub, folder, hubs.REPOSITORY, hubs.COMMIT)
+    assert set(hub.names) == {LARGE}
+    check_folder(folder, read_manifest(folder))
+
+
+def test_another_commit_replaces_a_model_only_once_it_is_known(hub, tmp_path):
+    folder = tmp_path / "cache" / "tiny"
+    fetch(hub, folder, hubs.REPOSITORY, "f" * 40, ok=False)
+    revision = fetch(hub, folder, hubs.REPOSITORY, hubs.COMMIT)
+    for given in ((hubs.REPOSITORY, "f" * 40), ("lab/nothing", hubs.COMMIT)):
+        fetch(hub, folder, *given, ok=False)
+        check_folder(folder, read_manifest(folder, revision))
+    origin = (folder / ours.ORIGIN).read_text()
+    (folder / ours.ORIGIN).write_text(origin.replace(hubs.COMMIT, "e" * 40))  # as if of an older commit
+    hub.fetched.clear()
+    assert fetch(hub, folder, hubs.REPOSITORY, hubs.COMMIT) == revision
+    assert not hub.fetched  # nothing of it had changed
+
+
+def test_a_folder_of_somebody_else_is_never_changed(hub, tmp_path):
+    folder = write_model(tmp_path / "cache" / "tiny")
+    (folder / "README.md").write_text("mine")
+    before = sorted(path for path in folder.rglob("*"))
+    assert "hub.json: given none: not fetched" in fetch(hub, folder, hubs.REPOSITORY, hubs.COMMIT, ok=False)
+    assert sorted(path for path in folder.rglob("*")) == before
 
 
 def flipped(content):
@@ -122,12 +180,16 @@ def test_a_mirror_needs_no_network(hub, tmp_path):
     (mirror / MANIFEST).write_text(f"{'0' * 64}  ../../stolen\n{lines}")
     other = (tmp_path / "cache" / "other", *given[1:])
     assert "path: given ../../stolen" in fetch(hub, *other, ok=False, **offline)
+    (mirror / MANIFEST).write_text(lines)
+    refused = fetch(hub, other[0], hubs.REPOSITORY, "f" * 40, mirror, ok=False, **offline)
+    assert "hub.json: origin: given" in refused and hubs.COMMIT in refused
 
 
 def test_no_network_and_no_disk_are_refused_before_anything_is_fetched(tmp_path, monkeypatch):
     def no_network(*_, **__):
         raise ConnectionError("no route\nto the hub")
 
+    monkeypatch.setattr(ours.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(ours.HfApi, "list_repo_tree", no_network)
     with pytest.raises(Refused, match=r"^lab/tiny-wan: hub: given no route; accepted: a network, or a mirror$"):
         ours.fetch(tmp_path / "cache" / "tiny", hubs.REPOSITORY, hubs.COMMIT)

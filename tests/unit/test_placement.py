@@ -56,7 +56,7 @@ def test_a_plan_counts_evaluations_hours_and_disk():
             24,
             r"24 GB for 28\.6 GB of weights, offload model; accepted: .*sequential",
         ),
-        ("wan2.2_i2v_a14b", 0.1, r"accepted: at least 0\.714 GB"),
+        ("wan2.2_i2v_a14b", 0.1, r"accepted: at least 2\.1 GB"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused_with_what_would(name, memory, message):
@@ -70,6 +70,8 @@ def test_weights_that_do_not_fit_are_refused_with_what_would(name, memory, messa
 def test_a_tiny_pipeline_of_each_form_runs_in_bfloat16_where_its_entry_puts_it(form, scheduler, build_pipeline):
     model = entry(form, vae_tiling=True)
     pipe = build_pipeline(form, scheduler)
+    with pytest.raises(Refused, match=r"placement\.dtype: given float32; accepted: a pipeline in bfloat16"):
+        place(pipe, model)
     for part in (pipe.text_encoder, pipe.transformer, pipe.transformer_2, pipe.image_encoder):
         if part is not None:
             part.to(torch.bfloat16)
@@ -84,4 +86,4 @@ def test_a_tiny_pipeline_of_each_form_runs_in_bfloat16_where_its_entry_puts_it(f
 
 def test_nothing_is_offloaded_from_a_cpu(build_pipeline):
     with pytest.raises(Refused, match=r"placement\.offload: given model; accepted: none on a CPU"):
-        place(build_pipeline("ti2v"), entry("ti2v", offload="model"))
+        place(build_pipeline("ti2v"), entry("ti2v", offload="model", dtype="float32"))

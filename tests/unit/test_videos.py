@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +69,7 @@ def test_a_video_comes_back_and_the_same_frames_give_the_same_bytes(tmp_path):
         (clip()[:0], 16, "accepted: uint8"),
         (clip(height=31), 16, "31 x 48 pixels; accepted: even sides"),
         (clip(), 0, "fps: given 0"),
+        (clip(), float("inf"), "fps: given inf"),
     ],
 )
 def test_frames_that_are_no_video(tmp_path, frames, fps, message):
@@ -115,7 +118,15 @@ def grey(path, size):
     Image.new("RGB", size).save(path, "png")
 
 
+def bomb(path):
+    """A picture that says that it has 900 million pixels."""
+    content = path.read_bytes()
+    header = b"IHDR" + struct.pack(">II", 30000, 30000) + content[24:29]
+    replaced(path, content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:])
+
+
 FAULTS = {
+    "a bomb": (lambda f: bomb(f / "first_frame.png"), "first_frame.png: content: .*a PNG"),
     "no prompt": (lambda f: (f / "prompt.txt").unlink(), "prompt.txt: file: given missing"),
     "empty prompt": (lambda f: replaced(f / "prompt.txt", b" \n"), "prompt.txt: prompt: given 0 characters"),
     "long prompt": (lambda f: replaced(f / "prompt.txt", b"a" * 5000), "prompt: given 5000 characters; accepted: 1 to"),

@@ -17,6 +17,7 @@ rule index_bench:
         "../../environment.yml"
     params:
         root=config["vbvr"],
+        state=get_bench_state,
     message:
         "List the cases of the bench"
     script:

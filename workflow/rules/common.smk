@@ -5,6 +5,7 @@ REQUIRED INPUTS: config/*.yaml, workflow/schemas/*.yaml, the model's folder
 OUTPUTS: none
 """
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -98,6 +99,13 @@ def get_orders(wildcards):
     if "orders" not in MODELS[wildcards.model]:
         raise Refused("config/models.yaml", f"{wildcards.model}.orders", "nothing", "orders and their steps by name")
     return MODELS[wildcards.model]["orders"]
+
+
+def get_bench_state(wildcards):
+    """Names, sizes and times of a bench's files: another tree under the same name is another input."""
+    files = sorted(path for path in Path(config["vbvr"] or "none").rglob("*") if path.is_file())
+    states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.sha256(repr(states).encode()).hexdigest()
 
 
 @or_exit()

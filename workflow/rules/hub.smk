@@ -6,9 +6,10 @@ OUTPUTS: {hub.cache}/{model}/ (never made by the default target)
 """
 
 
+# Not taken away before the rule runs: what is there is replaced once the hub has said by what.
 rule fetch_model:
     output:
-        Path(config["hub"]["cache"]) / "{model}" / MANIFEST,
+        update(Path(config["hub"]["cache"]) / "{model}" / MANIFEST),
     log:
         LOGS / "models" / "fetch_{model}.log",
     retries: 3

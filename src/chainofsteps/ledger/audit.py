@@ -19,20 +19,23 @@ CURRENT, TOLERATED, STALE = "current", "drifted within tolerance", "stale"
 DRIFTED, MISSING, ORPHAN = "drifted", "missing", "orphan"
 STATES = (CURRENT, TOLERATED, STALE, DRIFTED, MISSING, ORPHAN)
 PROVENANCE = "provenance.json"  # beside the results; of record, not of a rule
-_NO_COPY = "content differs from the record, of which no copy is here to tell by how much: `dvc fetch` first"
 _SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is said of a result: its path, one of `STATES`, and why; the stage that makes it, if any does."""
+    """What is said of a result: its path, one of `STATES`, and why; the stage that makes it, if any does.
+
+    `compared` is false where nothing is here to tell a difference from last digits.
+    """
 
     path: str
     state: str
     cause: str = ""
     stage: str = ""
+    compared: bool = True
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, object]:
         """For JSON."""
         return asdict(self)
 
@@ -95,7 +98,7 @@ def _causes(
     taken = [path for path in sorted(stage.deps) if path in maker and path in stage.asked]
     for path in taken:
         # Without a copy these may be last digits: what was made from them speaks for itself.
-        if findings[path].state in (DRIFTED, MISSING) and findings[path].cause != _NO_COPY:
+        if findings[path].state in (DRIFTED, MISSING) and findings[path].compared:
             yield f"{path} is {findings[path].state}"
     for name in sorted({maker[path] for path in taken} & set(changed)):
         yield f"stage {name} is stale"
@@ -112,7 +115,8 @@ def _finding(path: str, stage: Stage, own: str | None, stale: str) -> Finding:
     content = recorded_bytes(path, recorded)
     behind = f"; {stale}" if stale else ""
     if content is None:
-        return Finding(path, DRIFTED, f"{_NO_COPY}{behind}", stage.name)
+        cause = f"content differs from the record, of which no copy is here to tell by how much{behind}"
+        return Finding(path, DRIFTED, cause, stage.name, compared=False)
     try:
         difference = largest_difference(path, content, Path(path).read_bytes())
     except Differs as cause:

@@ -7,18 +7,14 @@ fetched before an interruption is not fetched again.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from huggingface_hub import HfApi, constants, snapshot_download
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
 from chainofsteps.models.check import (
@@ -31,8 +27,9 @@ from chainofsteps.models.check import (
     read_manifest,
     write_manifest,
 )
-from chainofsteps.refusal import Refused
+from chainofsteps.refusal import NO_ROOM, Refused
 
+ORIGIN = "hub.json"  # in the folder: where it came from
 _PARTS = {*WEIGHTED, *NETWORKS, *CONFIG_NAMES, "feature_extractor"}
 _SUFFIXES = (".json", ".txt", ".model", ".safetensors")
 _ROOM = 1.02  # of the files' size: what a file system takes besides
@@ -53,11 +50,13 @@ def fetch(folder: str | Path, repository: str, commit: str, mirror: str | Path |
     Parameters
     ----------
     folder : path
-        What the model is to be called here; its parent is the cache.
+        What the model is to be called here; its parent is the cache. A folder of that name that was not fetched by this
+        function is refused, never changed; of another commit it is taken down once the hub has said what replaces it.
     repository, commit : str
         Place on the hub, and the commit, 40 hexadecimal digits.
     mirror : path, optional
-        A folder that `fetch` made elsewhere, for a place without a network: copied, by the hashes of its manifest.
+        A folder that `fetch` made elsewhere of the same commit, for a place without a network: copied, by the hashes of
+        its manifest, which are trusted as the hub's would be.
 
     Returns
     -------
@@ -67,25 +66,35 @@ def fetch(folder: str | Path, repository: str, commit: str, mirror: str | Path |
     Raises
     ------
     Refused
-        A repository or commit that the hub does not have; no network, or ``HF_HUB_OFFLINE``, without a mirror; no disk
-        for it; a file whose hash differs (it is deleted, and fetched anew by the next call); a part missing or without
-        safetensors, or another pipeline, by `check_folder`.
+        A repository or commit that the hub or the mirror does not have; no network, or ``HF_HUB_OFFLINE``, without a
+        mirror; no disk for it; a file whose hash differs (it is deleted, and fetched anew by the next call); a part
+        missing or without safetensors, or another pipeline, by `check_folder`; a folder of somebody else.
     """
-    folder = Path(folder)
-    if not (folder / MANIFEST).is_file():
+    folder, origin = Path(folder), {"repository": repository, "commit": commit}
+    if not (folder / MANIFEST).is_file() or _origin(folder) != origin:
+        if folder.is_dir() and any(folder.iterdir()) and _origin(folder) is None:
+            raise Refused(folder, ORIGIN, "none: not fetched by this project", "another hub.cache, or no such folder")
+        # Asked first: what is here stays as it is where there is nothing to take its place.
+        files = list_files(repository, commit) if mirror is None else _mirrored(Path(mirror), origin)
         part = folder.with_name(f"{folder.name}.part")
-        _take_back(folder, part)
+        _take_down(folder, part)
+        _require_disk(part, sum(file.size for file in files if not _is_there(part / file.name, file.size)))
         if mirror is None:
-            files = list_files(repository, commit)
-            _require_disk(part, sum(file.size for file in files if not _is_there(part / file.name, file.size)))
             _download(part, repository, commit, files)
         else:
-            files = _copy(part, Path(mirror))
+            _copy(part, Path(mirror), files)
         _verify(part, files)
         check_folder(part)
+        (part / ORIGIN).write_text(json.dumps(origin, indent=1) + "\n")
         write_manifest(part)
         part.rename(folder)
     return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+
+
+def _origin(folder: Path) -> dict | None:
+    """Where a folder came from, where `fetch` made it."""
+    path = folder / ORIGIN
+    return json.loads(path.read_text()) if path.is_file() else None
 
 
 def list_files(repository: str, commit: str) -> list[HubFile]:
@@ -116,11 +125,13 @@ def list_files(repository: str, commit: str) -> list[HubFile]:
     return files
 
 
-def _take_back(folder: Path, part: Path) -> None:
-    """What stands under the final name without a manifest is not whole: of an empty folder or another commit."""
-    if folder.is_dir() and not part.exists():
+def _take_down(folder: Path, part: Path) -> None:
+    """Of an older commit, the files that did not change need not come again."""
+    if folder.is_dir() and any(folder.iterdir()):
+        shutil.rmtree(part, ignore_errors=True)
         folder.rename(part)
-    shutil.rmtree(folder, ignore_errors=True)
+    elif folder.is_dir():
+        folder.rmdir()
     part.mkdir(parents=True, exist_ok=True)
 
 
@@ -144,27 +155,32 @@ def _require_disk(part: Path, needed: int) -> None:
 def _download(part: Path, repository: str, commit: str, files: list[HubFile]) -> None:
     try:
         snapshot_download(repository, revision=commit, local_dir=part, allow_patterns=[file.name for file in files])
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    # As in `list_files`; a full disk is told from a network.
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise
         raise Refused(repository, "download", _first_line(error), "a network; call again, and it goes on") from None
 
 
-def _copy(part: Path, mirror: Path) -> list[HubFile]:
-    """Copy what is not there yet; the manifest of the mirror says what there is."""
+def _mirrored(mirror: Path, origin: dict) -> list[HubFile]:
+    """Files of a mirror, by its manifest."""
     hashes = read_manifest(mirror)
+    if _origin(mirror) != origin:
+        raise Refused(mirror / ORIGIN, "origin", _origin(mirror), origin)
     for name, digest in hashes.items():
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts:
-            raise Refused(mirror / MANIFEST, "path", name, "a path inside the folder")
+        if not (_is_needed(name) or name == ORIGIN):
+            raise Refused(mirror / MANIFEST, "path", name, "model_index.json and files of its parts")
         if not (mirror / name).is_file():
             raise Refused(mirror / name, "file", "missing", f"sha256 {digest}")
-    files = [HubFile(name, (mirror / name).stat().st_size, digest) for name, digest in hashes.items()]
-    missing = [file for file in files if not _is_there(part / file.name, file.size)]
-    _require_disk(part, sum(file.size for file in missing))
-    for file in missing:
+    return [HubFile(name, (mirror / name).stat().st_size, digest) for name, digest in hashes.items()]
+
+
+def _copy(part: Path, mirror: Path, files: list[HubFile]) -> None:
+    for file in files:
         target = part / file.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(mirror / file.name, target)
-    return files
+        if not _is_there(target, file.size):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(mirror / file.name, target)
 
 
 def _verify(part: Path, files: list[HubFile]) -> None:
@@ -173,14 +189,17 @@ def _verify(part: Path, files: list[HubFile]) -> None:
     hashes = hash_folder(part)
     for name in hashes.keys() - {file.name for file in files}:
         (part / name).unlink()
+    wrong = {}
     for file in files:
-        path = part / file.name
         if file.name not in hashes:
-            raise Refused(path, "file", "missing", f"{file.size} bytes")
-        given = hashes[file.name] if len(file.digest) == 64 else _git_hash(path)
+            raise Refused(part / file.name, "file", "missing", f"{file.size} bytes")
+        given = hashes[file.name] if len(file.digest) == 64 else _git_hash(part / file.name)
         if given != file.digest:
-            path.unlink()
-            raise Refused(path, "hash", f"{given}; deleted", file.digest)
+            (part / file.name).unlink()
+            wrong[file] = given
+    for file, given in wrong.items():
+        more = f", as were {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise Refused(part / file.name, "hash", f"{given}; deleted{more}", file.digest)
 
 
 def _git_hash(path: Path) -> str:

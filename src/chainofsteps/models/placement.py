@@ -14,6 +14,7 @@ from chainofsteps.refusal import Refused
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _LATENT_CHANNELS = {"single": 16, "two_networks": 16, "ti2v": 48}
 _LAYERS = {"single": 40, "two_networks": 40, "ti2v": 30}
+_EMBEDDING = 256384 * 4096  # numbers in the token embedding of UMT5-XXL, the largest single module
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ def _resident(model: Mapping, offload: str) -> int:
         return sum(weights.values())
     if offload == "model":
         return max(weights.values())
-    return max(weights["transformer"] // _LAYERS[model["form"]], weights["vae"])
+    embedding = _EMBEDDING * _BYTES[model["placement"]["dtype"]]
+    return max(weights["transformer"] // _LAYERS[model["form"]], weights["vae"], embedding)
 
 
 def place(pipe: WanImageToVideoPipeline, model: Mapping, device: str | torch.device = "cpu") -> WanImageToVideoPipeline:
@@ -113,9 +115,14 @@ def place(pipe: WanImageToVideoPipeline, model: Mapping, device: str | torch.dev
     Raises
     ------
     Refused
-        Offloading where there is nothing to offload from.
+        Another precision than the entry's, which is chosen when the pipeline is loaded; offloading where there is
+        nothing to offload from.
     """
     placement, device = model["placement"], torch.device(device)
+    network = pipe.transformer if pipe.transformer is not None else pipe.transformer_2
+    if network.dtype != getattr(torch, placement["dtype"]):
+        given = str(network.dtype).removeprefix("torch.")
+        raise Refused(model["hub"]["repository"], "placement.dtype", given, f"a pipeline in {placement['dtype']}")
     if placement["offload"] != "none" and device.type == "cpu":
         raise Refused(model["hub"]["repository"], "placement.offload", placement["offload"], "none on a CPU")
     name = "flow_shift" if "flow_shift" in pipe.scheduler.config else "shift"

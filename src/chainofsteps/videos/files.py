@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,10 +49,18 @@ def write_video(path: str | Path, frames: np.ndarray, fps: float) -> None:
         raise Refused(path, "frames", f"{frames.dtype} {frames.shape}", "uint8 (frame, y, x, 3)")
     if frames.shape[1] % 2 or frames.shape[2] % 2:
         raise Refused(path, "frames", f"{frames.shape[1]} x {frames.shape[2]} pixels", "even sides")
-    if not fps > 0:
+    if not 0 < fps < math.inf:
         raise Refused(path, "fps", fps, "a positive number")
     part = path.with_name(f"{path.name}.part")
-    with av.open(str(part), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+    try:
+        _encode(part, frames, fps)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _encode(path: Path, frames: np.ndarray, fps: float) -> None:
+    with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
@@ -60,7 +69,6 @@ def write_video(path: str | Path, frames: np.ndarray, fps: float) -> None:
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
-    part.replace(path)
 
 
 def read_video(path: str | Path) -> tuple[np.ndarray, float]:
@@ -99,8 +107,8 @@ def _opened(path: str | Path) -> Iterator[tuple[av.container.InputContainer, av.
         raise Refused(path, "file", "missing", "a video")
     try:
         with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise Refused(path, "streams", "no video", "a video stream")
+            if not container.streams.video or container.streams.video[0].codec_context is None:
+                raise Refused(path, "streams", "no video that can be decoded", "a video stream")
             yield container, container.streams.video[0]
     except av.FFmpegError as error:
         raise Refused(path, "content", error.strerror, "a video that is whole") from None

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from chainofsteps import datasets
 from chainofsteps.refusal import Refused
@@ -30,6 +30,7 @@ LONGEST_PROMPT = 4000  # characters; a prompt is cut to the model's tokens in an
 _SPLIT = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _TASK = re.compile(r"[A-Z]+-\d+_[A-Za-z0-9_-]+_data-generator")
 _NUMBER = re.compile(r"\d{5}")
+_BAD_PICTURE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises of one
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +161,7 @@ def _measured(root: Path, folder: Path) -> dict[str, object]:
 def _check_json(path: Path) -> None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refused(path, "content", error, "a JSON object") from None
     if not isinstance(content, dict):
         raise Refused(path, "content", type(content).__name__, "a JSON object")
@@ -170,7 +171,7 @@ def _check_picture(path: Path, shape: VideoShape) -> None:
     try:
         with Image.open(path, formats=["PNG"]) as picture:
             width, height = picture.size
-    except (UnidentifiedImageError, OSError) as error:
+    except _BAD_PICTURE as error:
         raise Refused(path, "content", error, "a PNG picture") from None
     if (height, width) != (shape.height, shape.width):
         accepted = f"{shape.height} x {shape.width}, as the video has them"
@@ -181,7 +182,7 @@ def _picture(path: Path) -> np.ndarray:
     try:
         with Image.open(path, formats=["PNG"]) as picture:
             return np.asarray(picture.convert("RGB"))
-    except (OSError, SyntaxError) as error:
+    except _BAD_PICTURE as error:
         raise Refused(path, "content", error, "a PNG picture that is whole") from None
 
 

@@ -111,8 +111,9 @@ def motion_features(clean_estimate: np.ndarray, ground_truth: np.ndarray, rows: 
         given, accepted = clean_estimate.shape[2:], ground_truth.shape[1:]
         raise Refused("motion_features", "ground_truth", f"pictures of {given}", f"pictures of {accepted}")
     steps, frames = clean_estimate.shape[:2]
-    changes = change_map(clean_estimate, rows, cols)
-    energy = motion_energy(clean_estimate, rows, cols)
+    # Step by step: in floats, all steps of a large video would fill the memory.
+    changes = np.stack([change_map(video, rows, cols) for video in clean_estimate])
+    energy = np.stack([motion_energy(video, rows, cols) for video in clean_estimate])
     places = np.linspace(0, len(ground_truth) - 1, frames).round().astype(int)
     truth = motion_energy(ground_truth[places], rows, cols)
     curve = commitment(changes)

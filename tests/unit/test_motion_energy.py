@@ -73,6 +73,14 @@ def test_ghosts_are_counted():
     assert motion.count_candidates(faint, scene) == 0
 
 
+def test_what_moves_is_no_background():
+    video = walk((0, 0), (0, 1), (0, 2), (0, 3))
+    assert not motion.background_of(video).any()
+    ghosts = np.maximum(video, walk((0, 0), (7, 1), (7, 2), (7, 3)))
+    features = motion.motion_features(np.stack([ghosts, video]), video, *GRID)
+    assert features["candidates"].values.tolist() == [[1, 2, 2, 2], [1, 1, 1, 1]]
+
+
 def ground_truths(family, count=8):
     cases = case_dataset(family, "pilot", 510000, count)
     return [case_of(cases, case_id) for case_id in cases["case"].values]

@@ -13,7 +13,7 @@ from scipy import ndimage
 from chainofsteps.refusal import Refused
 
 SETTLED = 0.9  # cosine from which a map counts as the last one
-STANDS_OUT = 0.15  # share of the full range by which a pixel differs from the scene
+STANDS_OUT = 0.15  # share of the full range by which a pixel differs from the background, in its most different channel
 LEAST_AREA = 0.002  # share of the picture that a candidate covers
 _DUST = 1e-12
 
@@ -67,15 +67,21 @@ def commitment_step(curve: np.ndarray, settled: float = SETTLED) -> np.ndarray:
     return np.where(below.any(0), last + 1, 0)
 
 
-def count_candidates(picture: np.ndarray, scene: np.ndarray) -> int:
-    """Connected regions of a picture that stand out from the scene: how many things, or ghosts of one, it shows.
+def background_of(video: np.ndarray) -> np.ndarray:
+    """What stands still: the median over frames of a video (frame, y, x, channel), and what rests for half of them."""
+    return np.median(video, axis=0).astype(np.uint8)
+
+
+def count_candidates(picture: np.ndarray, background: np.ndarray) -> int:
+    """Connected regions of a picture that stand out from the background: how many things, or ghosts of one, it shows.
 
     Parameters
     ----------
-    picture, scene : ndarray of uint8, (y, x, channel)
-        A frame of a clean estimate, and the given first frame.
+    picture, background : ndarray of uint8, (y, x, channel)
+        A frame of a clean estimate, and `background_of` the finished video.
     """
-    stands_out = _difference(picture, scene) > STANDS_OUT
+    differs = np.abs(picture.astype(np.int16) - background.astype(np.int16)).max(-1)
+    stands_out = differs > STANDS_OUT * 255
     labels, count = ndimage.label(stands_out, structure=np.ones((3, 3)))
     if not count:
         return 0
@@ -117,8 +123,8 @@ def motion_features(clean_estimate: np.ndarray, ground_truth: np.ndarray, rows: 
     places = np.linspace(0, len(ground_truth) - 1, frames).round().astype(int)
     truth = motion_energy(ground_truth[places], rows, cols)
     curve = commitment(changes)
-    scene = clean_estimate[-1, 0]
-    candidates = [[count_candidates(picture, scene) for picture in video] for video in clean_estimate]
+    background = background_of(clean_estimate[-1])
+    candidates = [[count_candidates(picture, background) for picture in video] for video in clean_estimate]
     return xr.Dataset(
         {
             "commitment": (("step", "frame"), curve),

@@ -185,6 +185,11 @@ def test_claims_are_registered_before_the_cases_are_drawn_and_stay_so(finished, 
         done = finished.snakemake("--cores", "2", *QUICK, str(mine), *target)
         assert done.returncode == 0, done.stderr
         assert (registration.read_bytes(), cases.stat().st_mtime_ns) == kept
+        # What is missing is made, whatever changed in the claims.
+        cases.unlink()
+        done = finished.snakemake("--cores", "2", *QUICK, str(mine), *target)
+        assert done.returncode == 0 and cases.exists(), done.stderr
+        assert registration.read_bytes() == kept[0]
         # A new block of cases takes the claims as they are now.
         mine.write_text(mine.read_text().replace("777000", "778000"))
         done = finished.snakemake("--cores", "2", *QUICK, str(mine), *target)

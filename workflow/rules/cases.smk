@@ -18,7 +18,7 @@ rule register_claims:
     conda:
         "../../environment.yml"
     params:
-        hashes=lambda wildcards: get_hashes()[wildcards.block],
+        hashes=get_registered,
     message:
         "Register the claims on {wildcards.block} from {wildcards.first}"
     script:

@@ -28,7 +28,7 @@ from chainofsteps.doors import (
 from chainofsteps.ledger.sources import LOCK, module_files
 from chainofsteps.models.check import MANIFEST
 from chainofsteps.refusal import Refused, or_exit
-from chainofsteps.statistics.registration import NONE, entry_hashes
+from chainofsteps.statistics.registration import NONE, entry_hashes, read_registration
 
 HERE = Path.cwd()
 OVERLAYS = [path.relative_to(HERE) if path.is_relative_to(HERE) else path for path in workflow.overwrite_configfiles]
@@ -279,6 +279,16 @@ def get_hashes():
     """Hashes of the entries of the claims by block, as they and their settings are now."""
     revisions = {name: model.get("revision", NONE) for name, model in MODELS.items()}
     return entry_hashes(CLAIMS, config, {**SAMPLED, **INTERVENING}, revisions)
+
+
+@or_exit()
+def get_registered(wildcards):
+    """What a registration holds: once it is made, nothing else, so that changed claims do not ask for it anew.
+
+    Snakemake 9.27 would stop there: where a job has to run of which another's input is `ancient`, it forgets the other.
+    """
+    path = Path(rules.register_claims.output[0].format(**wildcards))
+    return read_registration(path)[0] if path.exists() else dict(sorted(get_hashes()[wildcards.block].items()))
 
 
 def get_shown(wildcards):

@@ -10,8 +10,8 @@ from chainofsteps import doors
 from chainofsteps.configuration import load_yaml
 from chainofsteps.figures.stability import verdicts_by_block
 from chainofsteps.refusal import Refused
-from chainofsteps.statistics.claims import FEATURES, asked_of
-from chainofsteps.statistics.stability import tally
+from chainofsteps.statistics.claims import FEATURES, asked_of, check_entries
+from chainofsteps.statistics.stability import repeated_claims, tally
 
 
 def verdicts():
@@ -57,6 +57,13 @@ def test_only_entries_that_features_suffice_for_are_repeated():
     assert not {"E0_static", "E0_scores", "E2_erase", "E9_perception"} & set(by_id)
     assert all(set(entry.get("controls", [])) <= set(by_id) for entry in asked)
     assert not asked_of(claims, []) and FEATURES == "features"
+
+
+def test_what_is_repeated_can_be_judged():
+    """Each keeps a control: the shipped claims, as `snakemake stability` takes them."""
+    repeated = repeated_claims(load_yaml("config/claims.yaml")["claims"], ["joint", "frame_by_frame"])
+    check_entries(repeated)
+    assert {"E0_scores", "E7_entropy", "E8_correction", "E13_order"} < {entry["id"] for entry in repeated}
 
 
 def test_blocks_of_unknown_models_are_refused():

@@ -73,6 +73,8 @@ rule tally_verdicts:
             experiment=EXPERIMENTS,
             family=FAMILIES,
         ),
+        # Of the run's own cases: what score and reader can tell is a matter of the family.
+        scores=expand(rules.check_scores.output, family=FAMILIES),
         modules=get_modules("workflow/scripts/tally_verdicts.py"),
     output:
         verdicts=STABILITY / "verdicts.csv",

@@ -8,18 +8,18 @@ from chainofsteps import datasets
 from chainofsteps.configuration import load_yaml
 from chainofsteps.figures.stability import verdicts_by_block
 from chainofsteps.refusal import at_the_door
-from chainofsteps.statistics.claims import asked_of
-from chainofsteps.statistics.stability import tally
+from chainofsteps.statistics.stability import repeated_claims, tally
 from chainofsteps.statistics.verdicts import judge
 
 with at_the_door(snakemake.log[0]):
-    claims = asked_of(load_yaml(snakemake.input.claims)["claims"], snakemake.params.experiments)
+    claims = repeated_claims(load_yaml(snakemake.input.claims)["claims"], snakemake.params.experiments)
+    scores = [datasets.read(path, "score_controls") for path in snakemake.input.scores]
     runs: dict[tuple[str, str], list] = {}
     for path in snakemake.input.features:
         block, _, model, *_ = Path(path).parts[-5:]
         runs.setdefault((block, model), []).append(datasets.read(path, "features"))
     tables = [
-        judge(claims, features, **snakemake.params.statistics).assign(block=int(block))
+        judge(claims, [*features, *scores], **snakemake.params.statistics).assign(block=int(block))
         for (block, _), features in runs.items()
     ]
     table = pd.concat(tables, ignore_index=True)

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 import pandas as pd
 
-from chainofsteps.statistics.claims import ANSWER
+from chainofsteps.statistics.claims import ANSWER, ESTIMANDS, SCORES, asked_of, restricted
+
+
+def repeated_claims(entries: Sequence[dict], experiments: Collection[str]) -> list[dict]:
+    """Entries that are judged on every block: those that features suffice for, and the control of score and reader.
+
+    Parameters
+    ----------
+    entries : sequence of dict
+        The ``claims`` list of ``config/claims.yaml``.
+    experiments : collection of str
+        What is sampled of a block.
+    """
+    scores = [entry["id"] for entry in entries if "estimand" in entry and ESTIMANDS[entry["estimand"]].kind == SCORES]
+    return restricted(entries, [*(entry["id"] for entry in asked_of(entries, experiments)), *scores])
 
 
 def tally(verdicts: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
@@ -13,6 +15,9 @@ from chainofsteps.statistics.verdicts import VERDICT_CODE
 
 _PANELS = 2  # a row
 _MARKERS = ("o", "^", "s", "X", "D", "P")
+
+
+_UNIT_WIDTH = 36  # characters that a panel has room for
 
 
 def verdicts_by_block(verdicts: pd.DataFrame) -> Figure:
@@ -48,7 +53,7 @@ def verdicts_by_block(verdicts: pd.DataFrame) -> Figure:
                 zorder=2,
             )
         axis.axvline(0, color="0.6", lw=0.8, zorder=1)
-        axis.set(title=label(entry), xlabel=f"estimate ({here['unit'].iloc[0]})")
+        axis.set(title=label(entry), xlabel=textwrap.fill(f"estimate ({here['unit'].iloc[0]})", _UNIT_WIDTH))
         axis.set_yticks(range(len(families)), [label(family) for family in families])
         axis.set_ylim(len(families) - 0.5, -0.5)
     for axis in axes.flat[len(entries) :]:

@@ -15,8 +15,6 @@ from chainofsteps.statistics.verdicts import VERDICT_CODE
 
 _PANELS = 2  # a row
 _MARKERS = ("o", "^", "s", "X", "D", "P")
-
-
 _UNIT_WIDTH = 36  # characters that a panel has room for
 
 

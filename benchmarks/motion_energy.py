@@ -4,7 +4,7 @@
 
 Writes benchmarks/motion_energy.csv, a row a family and sampling order of the default run: how commitment steps, scores
 and candidates that are taken from pixels alone (``chainofsteps.readout.motion_energy``) agree with those of the reader
-of states. No threshold was chosen by this table.
+of states. What a candidate stands out from was changed after the first such table; thresholds were not.
 
 ``within_one``: share of free frames whose commitment steps differ by at most one; ``rank_correlation``: Spearman's,
 over free frames of all streams; ``sequentiality``: mean slope over frames, both ways, as in E1; ``auc``: how often a

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -155,7 +156,8 @@ class Project:
                 assert running.poll() is None and time.monotonic() < deadline, "ended before it moved anything"
                 time.sleep(0.001)
         finally:
-            os.killpg(running.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself
+                os.killpg(running.pid, signal.SIGKILL)
             running.wait()
 
     def commit(self, words: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 
 import numpy as np
@@ -15,7 +16,9 @@ from PIL import Image
 from chainofsteps.models.check import check_fit
 from chainofsteps.models.load import load_pipeline, pipeline_form
 from chainofsteps.refusal import Refused
+from chainofsteps.sampling import loop
 from chainofsteps.sampling.decode import TrajectoryDecoder, decode
+from chainofsteps.sampling.kernels import FusedGELU, RotarySelfAttention, fast_kernels
 from chainofsteps.sampling.loop import Stream, sample
 from chainofsteps.sampling.orders import ORDERS, build_order
 
@@ -56,6 +59,12 @@ def with_scheduler(pipe, scheduler):
     return other
 
 
+@pytest.fixture
+def own_kernels(monkeypatch):
+    """The loop with the network's own kernels, so that its arithmetic alone is held against the pipeline's."""
+    monkeypatch.setattr(loop, "fast_kernels", contextlib.nullcontext)
+
+
 def assert_near(given, expected, atol=1e-5):
     torch.testing.assert_close(given, expected, rtol=0, atol=atol)
 
@@ -63,7 +72,7 @@ def assert_near(given, expected, atol=1e-5):
 @pytest.mark.parametrize("guidance_scale", [1.0, 3.0])
 @pytest.mark.parametrize("scheduler", ["euler", "unipc"])
 @pytest.mark.parametrize("form", FORMS)
-def test_joint_order_is_the_pipelines_own_call(tiny_pipeline, form, scheduler, guidance_scale):
+def test_joint_order_is_the_pipelines_own_call(tiny_pipeline, own_kernels, form, scheduler, guidance_scale):
     pipe = tiny_pipeline(form, scheduler)
     stream = make_stream(3)
     expected = call_pipeline(pipe, stream, guidance_scale)
@@ -75,13 +84,37 @@ def test_joint_order_is_the_pipelines_own_call(tiny_pipeline, form, scheduler, g
         assert torch.equal(given, expected)
 
 
-def test_second_guidance_scale_is_the_pipelines_own(tiny_pipeline):
+def test_second_guidance_scale_is_the_pipelines_own(tiny_pipeline, own_kernels):
     pipe = tiny_pipeline("two_networks")
     stream = make_stream(3)
     scales = {"guidance_scale": 3.0, "guidance_scale_2": 5.0}
     given = sample(pipe, [stream], "joint", STEPS, **SHAPE, **scales, negative_prompt=NEGATIVE)
     assert torch.equal(given, call_pipeline(pipe, stream, **scales))
     assert not torch.equal(given, call_pipeline(pipe, stream, guidance_scale=3.0))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_fast_kernels_answer_as_the_networks_own(tiny_pipeline, form):
+    pipe = tiny_pipeline(form)
+    assert_near(sample(pipe, [make_stream(3)], "joint", STEPS, **SHAPE), call_pipeline(pipe, make_stream(3)))
+    block = pipe.transformer.blocks[0]
+    own, names = (block.attn1.processor, block.ffn.net[0]), list(pipe.transformer.state_dict())
+    with pytest.raises(ZeroDivisionError), fast_kernels(pipe.transformer):
+        assert isinstance(block.attn1.processor, RotarySelfAttention)
+        assert isinstance(block.ffn.net[0], FusedGELU)
+        assert list(pipe.transformer.state_dict()) == names
+        raise ZeroDivisionError
+    assert (block.attn1.processor, block.ffn.net[0]) == own
+
+
+def test_fast_kernels_leave_other_networks_alone(tiny_pipeline):
+    half = copy.deepcopy(tiny_pipeline("ti2v").transformer).to(torch.bfloat16)
+    adapted = copy.deepcopy(tiny_pipeline("ti2v").transformer)
+    first = adapted.blocks[0].ffn.net[0]
+    first.proj = torch.nn.Sequential(first.proj)  # as an adapter puts itself there
+    for network in (half, adapted):
+        with fast_kernels(network):
+            assert not isinstance(network.blocks[0].ffn.net[0], FusedGELU)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 
 import numpy as np
@@ -27,6 +28,8 @@ from chainofsteps.sampling.interventions import BlockIntervention
 
 DONORS = ("other_answer", "same_answer")
 _MOST_DRAWS = 20_000
+# Cases of one difficulty look through the same scenes, and the plan of a run before the run itself.
+_draw = functools.lru_cache(maxsize=_MOST_DRAWS)(worlds.draw_case)
 
 
 def find_donors(case: worlds.Case, purpose: str, first: int) -> tuple[worlds.Case, worlds.Case]:
@@ -52,7 +55,7 @@ def find_donors(case: worlds.Case, purpose: str, first: int) -> tuple[worlds.Cas
     """
     found: dict[bool, worlds.Case] = {}
     for index in range(first, first + _MOST_DRAWS):
-        other = worlds.draw_case(case.family, case_seeds.seed_of(purpose, index), case.difficulty)
+        other = _draw(case.family, case_seeds.seed_of(purpose, index), case.difficulty)
         if not np.array_equal(other.scene, case.scene):
             found.setdefault(bool(other.plan[-1] == case.plan[-1]), other)
         if len(found) == len(DONORS):

@@ -30,6 +30,7 @@ from chainofsteps.sampling.interventions import (
     edit_states,
     edit_velocities,
 )
+from chainofsteps.sampling.kernels import fast_kernels
 from chainofsteps.sampling.orders import Order, build_order
 from chainofsteps.sampling.sharing import share_rows, split_rows
 
@@ -468,7 +469,7 @@ def _evaluate(
     text_embeds: torch.Tensor,
     image_embeds: torch.Tensor | None,
 ) -> torch.Tensor:
-    with network.cache_context(context):
+    with network.cache_context(context), fast_kernels(network):
         return network(
             hidden_states=network_input,
             timestep=timestep,

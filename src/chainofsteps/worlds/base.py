@@ -30,6 +30,7 @@ Nothing else knows a family's name: :func:`family` imports the module that the c
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import json
 import pkgutil
@@ -46,6 +47,7 @@ _NOT_FAMILIES = {"base", "grid", "motion"}
 _MAX_DRAWS = 10_000
 
 
+@functools.cache
 def families() -> tuple[str, ...]:
     """Names of the families that this package holds."""
     here = str(Path(__file__).parent)

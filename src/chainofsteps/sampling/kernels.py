@@ -1,0 +1,106 @@
+"""The same network in fewer passes over memory, where it runs on a CPU in float32.
+
+What is replaced is no part of a model: rotary embedding and activation are computed from the same weights by other kernels.
+Benchmark: ``benchmarks/fast_kernels.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from diffusers.models.activations import GELU
+from diffusers.models.transformers.transformer_wan import WanAttention, WanAttnProcessor
+from torch.nn import functional
+
+
+class RotarySelfAttention(WanAttnProcessor):
+    """Self-attention whose rotary embedding is one complex product in place of ten strided passes; the same bytes.
+
+    Cross-attention is left to the class that it stands for.
+    """
+
+    def __call__(
+        self,
+        attn: WanAttention,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        if rotary_emb is None:
+            return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask)
+        cos, sin = rotary_emb
+        turn = torch.complex(cos[..., 0::2], sin[..., 1::2])
+        query, key, value = (
+            part.unflatten(2, (attn.heads, -1))
+            for part in (
+                attn.norm_q(attn.to_q(hidden_states)),
+                attn.norm_k(attn.to_k(hidden_states)),
+                attn.to_v(hidden_states),
+            )
+        )
+        attended = functional.scaled_dot_product_attention(
+            *(part.transpose(1, 2) for part in (_rotated(query, turn), _rotated(key, turn), value)),
+            attn_mask=attention_mask,
+        )
+        return attn.to_out[0](attended.transpose(1, 2).flatten(2))
+
+
+def _rotated(tokens: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
+    pairs = torch.view_as_complex(tokens.unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turn).flatten(-2)
+
+
+class FusedGELU(torch.nn.Module):
+    """A linear layer and its GELU at once: oneDNN applies it while the product is still in the cache.
+
+    Parameters
+    ----------
+    gelu : GELU
+        Layer that it stands for; parameters keep their names.
+    """
+
+    def __init__(self, gelu: GELU):
+        super().__init__()
+        self.proj, self.approximate = gelu.proj, gelu.approximate
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """(..., in) -> (..., out)."""
+        weight, bias = self.proj.weight, self.proj.bias
+        return torch.ops.mkldnn._linear_pointwise(hidden_states, weight, bias, "gelu", [], self.approximate)
+
+
+@contextmanager
+def fast_kernels(network: torch.nn.Module) -> Iterator[None]:
+    """While this lasts, the blocks of a network on a CPU in float32 compute with these kernels; others are left alone.
+
+    The answers are the same but for the rounding of GELU (1e-5 of the mini reasoner's). They have no gradient.
+
+    Parameters
+    ----------
+    network : WanTransformer3DModel
+    """
+    if network.device.type != "cpu" or network.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
+        yield
+        return
+    attentions = [block.attn1 for block in network.blocks if type(block.attn1.processor) is WanAttnProcessor]
+    gelus = [(block.ffn.net, block.ffn.net[0]) for block in network.blocks if _is_plain(block.ffn.net[0])]
+    processors = [attention.processor for attention in attentions]
+    try:
+        for attention in attentions:
+            attention.set_processor(RotarySelfAttention())
+        for layers, gelu in gelus:
+            layers[0] = FusedGELU(gelu)
+        yield
+    finally:
+        for attention, processor in zip(attentions, processors, strict=True):
+            attention.set_processor(processor)
+        for layers, gelu in gelus:
+            layers[0] = gelu
+
+
+def _is_plain(layer: torch.nn.Module) -> bool:
+    # A layer that something else was put into, as an adapter is, must be called itself.
+    return type(layer) is GELU and type(layer.proj) is torch.nn.Linear and layer.approximate == "tanh"

@@ -16,6 +16,7 @@ from chainofsteps.refusal import Refused
 from chainofsteps.sampling.orders import build_order
 from chainofsteps.statistics import calibration, inference, planted
 from chainofsteps.statistics.estimands import PER_CASE
+from chainofsteps.statistics.verdicts import Sample
 
 ALL_CLAIMS = load_yaml("config/claims.yaml")["claims"]
 CLAIMS = planted.plantable(ALL_CLAIMS, ["joint", "frame_by_frame"])
@@ -104,9 +105,8 @@ def near(values: np.ndarray, expected: float) -> bool:
 # Cases are drawn whole
 
 
-@pytest.mark.parametrize("in_turn", [False, True])
-def test_cases_are_drawn_whole_and_alike_in_both_orders(maze, in_turn):
-    drawn = planted.draw_cases(maze, 100, rng(), in_turn)
+def test_cases_are_drawn_whole_and_alike_in_both_orders(maze):
+    drawn = planted.draw_cases(maze, 100, rng())
     streams = {name: dataset.stack(stream=("seed", "frame"))["commitment_step"] for name, dataset in maze.items()}
     for i in range(100):
         of_order = []
@@ -118,7 +118,7 @@ def test_cases_are_drawn_whole_and_alike_in_both_orders(maze, in_turn):
         assert set.intersection(*of_order)
     assert len(set(drawn["joint"]["case"].values.tolist())) == 100
     counts = np.unique(drawn["joint"]["difficulty"], return_counts=True)[1]
-    assert (counts == 25).all() == in_turn
+    assert (counts == 25).all()
 
 
 def test_a_population_is_in_one_order_of_cases_and_seeds():
@@ -276,7 +276,7 @@ def per_stream(features: xr.Dataset) -> xr.DataArray:
     gain = (
         (right.isel(step=-1) - right.isel(step=0)).stack(stream=("case", "seed")).drop_vars(["case", "seed", "stream"])
     )
-    return gain.rename(stream="case").assign_coords(case=np.arange(gain.size))
+    return gain.rename(stream="case").assign_coords(case=np.repeat(features["case"].values, features.sizes["seed"]))
 
 
 def test_seeds_taken_for_cases_are_caught(monkeypatch):
@@ -350,7 +350,7 @@ def test_the_same_seed_gives_the_same_data_sets_whatever_else_is_made(maze, few)
     keys = ["scenario", "id", "cases", "dataset"]
     both = more.merge(few[keys]).sort_values(keys, ignore_index=True)
     pd.testing.assert_frame_equal(both[few.columns], few.sort_values(keys, ignore_index=True))
-    assert set(few["scenario"]) == {"measured", "in turn", *calibration.SIZES}
+    assert set(few["scenario"]) == {"measured", *calibration.SIZES}
     another = calibration.simulate_measured(CLAIMS, maze, 5, cases=48, datasets=1, draws=DRAWS, seed=7)
     assert not another["estimate"].equals(few["estimate"][: len(another)])
 
@@ -406,7 +406,8 @@ def value_rows():
     of = np.random.default_rng(3)
     skewed, around = of.exponential(0.3, 40), of.normal(0.05, 0.2, 40)
     entries = {"E2_erase": skewed, "E8_correction": around, "E5_joint": around, "E3_grid": around}
-    return [(by_id[name], "all", values) for name, values in entries.items()]
+    strata = np.repeat(np.arange(8), 5)
+    return [(by_id[name], "all", Sample(values, strata)) for name, values in entries.items()]
 
 
 def test_values_without_an_effect_reject_as_rarely_as_promised():
@@ -418,8 +419,14 @@ def test_values_without_an_effect_reject_as_rarely_as_promised():
     assert null["truth"].to_dict() == {"E2_erase": 0, "E8_correction": 0, "E5_joint": 0.1, "E3_grid": 0}
     assert (null["bias"].abs() <= 4 * null["bias_error"]).all(), null[["bias", "bias_error"]]
     assert (measured["coverage"] >= 0.8).all() and (measured["truth"] != 0).all()
-    for claim, _, values in rows:
-        assert measured.loc[claim["id"], "truth"] == pytest.approx(inference.estimate(values))
+    for claim, _, sample in rows:
+        assert measured.loc[claim["id"], "truth"] == pytest.approx(inference.estimate(sample.values))
+
+
+def test_values_are_drawn_inside_their_strata():
+    sample = Sample(np.arange(40.0), np.repeat(np.arange(8), 5))
+    drawn = np.stack([calibration._drawn_in_strata(sample, rng(i)) for i in range(50)])
+    assert (drawn // 5 == sample.strata).all() and len(np.unique(drawn)) == 40
 
 
 # Figures

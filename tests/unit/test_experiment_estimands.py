@@ -17,7 +17,7 @@ from chainofsteps.statistics import estimands
 from chainofsteps.statistics import experiment_estimands as of_experiments
 from chainofsteps.statistics.claims import ESTIMANDS, POOLED
 from chainofsteps.statistics.variance import variance_table
-from chainofsteps.statistics.verdicts import case_values
+from chainofsteps.statistics.verdicts import draw_sample
 
 FRAMES = 5  # the given one and four free ones
 STEPS = 4
@@ -65,16 +65,14 @@ def test_all_estimands_of_experiments_are_known_to_the_claims():
     assert set(of_experiments.PER_CASE) < set(ESTIMANDS) == set(estimands.PER_CASE)
 
 
-def test_damage_is_counted_above_the_floor_arm_by_arm():
+def test_damage_by_steps():
     correct = by_arm([[1, 0, 0, 0.5, 1], [1, 1, 1, 1, 1], [1, 0.5, 1, 1, 1]])
     families = ("maze", "maze", "pattern_grey, solved")
     given = erasures(BY_STEP, families, "step", correct=correct)
-    # Lost: 1, 1, .5, 0 and 0; the floor is .5 at step 0.
-    assert of_experiments.step_damage(given, "erase").values == pytest.approx([0.5, -0.125, 0])
-    none = given.isel(case=[0, 1])
-    assert of_experiments.step_damage(none, "erase").values == pytest.approx([0.625, 0])
-    peak = of_experiments.sensitivity_peak(none, "erase")  # steps 1 and 2 against 0 and 3
-    assert peak.values == pytest.approx([(1 + 0.5) / 2 - (1 + 0) / 2, 0])
+    # Lost: 1, 1, .5 and 0; nothing; .5 at step 0 of the floor.
+    assert of_experiments.step_damage(given, "erase").values == pytest.approx([0.625, 0, 0.125])
+    peak = of_experiments.sensitivity_peak(given, "erase")  # steps 1 and 2 against 0 and 3
+    assert peak.values == pytest.approx([(1 + 0.5) / 2 - (1 + 0) / 2, 0, -0.25])
 
 
 def test_step_less_frame():
@@ -142,7 +140,11 @@ def test_pseudo_values_are_a_jackknife_of_products_of_different_cases(seed, case
 def test_direction_of_damage(before, after, value):
     change = np.zeros((3, 1, 2, FRAMES))
     change[:2, 0, 1] = [9, before, 7, after, 5]  # frame 2 erased: 1 and 3 lie at equal distance
-    given = erasures([([1], [2])], frame_change=(("case", "seed", "arm", "latent_frame"), change))
+    # The second cell changes nothing, the third much more, one way for the other: each counts alike.
+    places = [([1], [2]), ([2], [2]), ([3], [2])][: 1 if before == after else None]
+    change = np.concatenate([change, np.zeros((3, 1, len(places) - 1, FRAMES))], axis=2)
+    change[:2, 0, 3:] = [9, 100 * before, 7, 100 * after, 5]
+    given = erasures(places, frame_change=(("case", "seed", "arm", "latent_frame"), change))
     values = of_experiments.direction_of_damage(given, "erase")
     assert values["case"].values.tolist() == ["case-0", "case-1"]  # nothing changed in the third
     assert values.values == pytest.approx([value, value])
@@ -150,7 +152,7 @@ def test_direction_of_damage(before, after, value):
 
 def test_early_persistence_asks_the_first_half_at_the_last_step():
     unlike = np.zeros((3, 1, 1 + STEPS, STEPS))
-    unlike[:, 0, 1:, -1] = [0.2, 0.4, 0.9, 0.9]
+    unlike[:, 0, 1:, -1] = [0.04, 0.16, 0.9, 0.9]
     given = erasures(BY_STEP, scope="step", dissimilarity_debiased=(("case", "seed", "arm", "step"), unlike))
     assert of_experiments.early_persistence(given, "erase").values == pytest.approx([0.3] * 3)
 
@@ -252,12 +254,19 @@ def test_depth_is_paired_by_case():
         of_experiments.depth_difference(given, other.isel(case=[0, 1]))
 
 
-def test_values_of_a_family_and_of_all_leave_the_floor_out():
-    families = ("maze", "maze_loop", "pattern_grey, solved")
-    given = erasures(BY_STEP, families, "step", correct=by_arm([[1, 0, 0, 0, 0], [1] * 5, [1, 0, 1, 1, 1]]))
+def test_damage_is_counted_above_the_floor():
+    families = ("maze",) * 3 + ("maze_loop",) * 3 + ("pattern_grey, solved",) * 2
+    lost = np.array([1, 1, 0.5, 0, 0, 0, 0.25, 0.75])
+    correct = by_arm(np.column_stack([np.ones(8), *[1 - lost] * 4]))
+    given = erasures(BY_STEP, families, "step", correct=correct)
     claim = {"estimand": "step_damage", "settings": {"kind": "erase"}}
-    assert case_values(claim, "maze", [given]).values == pytest.approx([0.75])
-    assert case_values(claim, POOLED, [given]).values == pytest.approx([0.75, -0.25])
+    for family, cases, floorless in (("maze", 3, 2.5 / 3), (POOLED, 6, 2.5 / 6)):
+        sample = draw_sample(claim, family, [given])
+        assert sample.parts.mean() == pytest.approx(floorless - 0.5)
+        assert (len(sample.values), sample.floor, sample.left_out) == (cases + 2, 2, 0)
+        assert sample.strata.tolist() == [0] * 3 + [1] * (cases - 3) + [cases // 3] * 2
+    none = draw_sample(claim, POOLED, [given.isel(case=slice(6))])
+    assert none.values == pytest.approx(lost[:6]) and none.floor == 0
 
 
 # Features

@@ -16,7 +16,7 @@ import xarray as xr
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import t
+from scipy.stats import t, ttest_ind
 
 from chainofsteps import doors
 from chainofsteps.refusal import Refused
@@ -360,7 +360,9 @@ def test_too_few_cases_and_nan_are_refused():
             with pytest.raises(Refused):
                 test(wrong)
     with pytest.raises(Refused, match="regressor"):
-        inference.bca_interval([1.0, 2.0, 3.0], regressor=[1.0, 2.0])
+        inference.slope_parts([1.0, 2.0, 3.0], [1.0, 2.0])
+    with pytest.raises(Refused, match="strata"):
+        inference.bca_interval([1.0, 2.0, 3.0], strata=[0, 0])
     with pytest.raises(Refused, match="level"):
         inference.bca_interval([1.0, 2.0, 3.0], level=95)
     with pytest.raises(Refused, match="smallest_effect"):
@@ -372,7 +374,10 @@ def test_too_few_cases_and_nan_are_refused():
 def test_constant_values_have_no_interval_and_no_p():
     values = [0.875] * 10
     assert np.isnan(inference.bca_interval(values)).all()
-    assert np.isnan(inference.bca_interval(np.arange(10), regressor=values)).all()
+    assert not inference.slope_parts(np.arange(10), values).any()
+    within = np.repeat([0.25, 0.5], 5)
+    assert np.isnan(inference.bca_interval(within, strata=np.repeat([0, 1], 5))).all()
+    assert np.isfinite(inference.bca_interval(within)).all()
     assert np.isnan(inference.bootstrap_p(values))
     assert np.isnan(inference.sign_flip(values))
     assert np.isnan(inference.tost(values, 1.0))
@@ -413,10 +418,59 @@ def test_a_slope_is_recovered_and_covered():
     rng = np.random.default_rng(2)
     difficulty = np.tile(np.arange(3.0, 9.0), 20)
     values = 0.03 * difficulty + rng.normal(0, 0.05, 120)
-    low, high = inference.bca_interval(values, DRAWS, 0, regressor=difficulty)
-    assert inference.estimate(values, difficulty) == pytest.approx(np.polyfit(difficulty, values, 1)[0])
+    parts, strata = inference.slope_parts(values, difficulty), inference.strata_of(difficulty)
+    low, high = inference.bca_interval(parts, DRAWS, 0, strata=strata)
+    assert inference.estimate(parts) == pytest.approx(np.polyfit(difficulty, values, 1)[0])
     assert low < 0.03 < high
-    assert inference.bootstrap_p(values, DRAWS, 0, difficulty) < 0.01
+    assert inference.bootstrap_p(parts, DRAWS, 0, strata=strata) < 0.01
+
+
+def test_a_difference_of_groups_is_welchs():
+    rng = np.random.default_rng(3)
+    values, others = rng.normal(1, 1, 20), rng.normal(0.4, 2, 8)
+    parts = inference.difference_parts(values, others)
+    assert parts.mean() == pytest.approx(values.mean() - others.mean())
+    strata = np.repeat([0, 1], [20, 8])
+    spread, freedom = inference.by_design(parts, strata)
+    welch = ttest_ind(values, others, equal_var=False)
+    assert freedom == pytest.approx(welch.df)
+    assert parts.mean() / (spread.std() / np.sqrt(28)) == pytest.approx(welch.statistic)
+    interval = welch.confidence_interval()
+    assert inference.bca_interval(parts, 20_000, 0, strata=strata) == pytest.approx(tuple(interval), abs=0.3)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.floats(-5, 5)), min_size=3, max_size=30))
+def test_by_design_keeps_the_mean_and_has_the_variance_of_a_stratified_draw(cases):
+    labels, values = (np.array(column) for column in zip(*cases, strict=True))
+    strata = inference.strata_of(labels)
+    counts = np.bincount(strata)
+    assert counts.min() >= inference.LEAST_CASES and (np.diff(np.unique(strata)) == 1).all()
+    assert (np.diff(strata[np.argsort(labels, kind="stable")]) >= 0).all()
+    spread, _ = inference.by_design(values, strata)
+    assert spread.mean() == pytest.approx(values.mean(), abs=1e-9)
+    variance = sum(n * values[strata == s].var(ddof=1) for s, n in enumerate(counts)) / len(values) ** 2
+    assert spread.var() / len(values) == pytest.approx(variance, abs=1e-9)
+
+
+def test_degrees_of_freedom_are_cases_less_strata_where_these_are_alike():
+    values, strata = np.tile([1.0, 2.0, 4.0, 1.5], 5), np.repeat(np.arange(5), 4)
+    assert inference.by_design(values, strata)[1] == pytest.approx(15)
+    assert inference.by_design(values)[1] == pytest.approx(19)
+    one = np.where(strata == 0, values, 0.0)  # all of the spread is in four cases
+    assert inference.by_design(one, strata)[1] == pytest.approx(3)
+
+
+@pytest.mark.parametrize("level", [0.95, 0.999])
+def test_intervals_of_stratified_draws_are_as_wide_as_they_vary(level):
+    """Six strata of far apart means: an interval over all cases would be five times as wide."""
+    rng = np.random.default_rng(4)
+    strata, means = np.repeat(np.arange(6), 4), np.repeat(np.arange(6) * 3.0, 4)
+    covered = []
+    for _ in range(150):
+        low, high = inference.bca_interval(means + rng.normal(0, 1, 24), 1000, 0, level, strata)
+        covered.append(low <= means.mean() <= high)
+        assert high - low < 4
+    assert level - 0.06 <= np.mean(covered)
 
 
 @pytest.mark.parametrize("test", ["sign_flip", "bootstrap", "slope", "tost", "tost of skewed values"])
@@ -432,7 +486,8 @@ def test_false_positives_under_the_null(test):
         elif test == "bootstrap":
             p_values.append(inference.bootstrap_p(values, 400, 0))
         elif test == "slope":
-            p_values.append(inference.bootstrap_p(values, 400, 0, difficulty))
+            parts = inference.slope_parts(values, difficulty)
+            p_values.append(inference.bootstrap_p(parts, 400, 0, strata=inference.strata_of(difficulty)))
         elif test == "tost":
             p_values.append(inference.tost(values + 0.5, 0.5, 400, 0))
         else:
@@ -491,7 +546,7 @@ def test_values_that_are_mostly_alike_are_calibrated_too():
     """None may be lost because a resample of its cases happens to be constant."""
     joint = features(cases=30, right_first=0.0, right_last=0.0)
     joint["correct"][:3, :, -1] = 1.0
-    gains = {claim["id"]: values for claim, _, values in verdicts.tested_values(CLAIMS, [joint])}
+    gains = {claim["id"]: sample.values for claim, _, sample in verdicts.tested_samples(CLAIMS, [joint])}
     assert gains["E0_gain"].tolist() == [1.0] * 3 + [0.0] * 27
 
 
@@ -526,7 +581,8 @@ def test_every_corrected_interval_is_at_alpha_over_the_number_of_tests():
             ("E0_gain", estimands.gain_of_steps, 0.05 / 6),
             ("E1_joint", estimands.sequentiality, 2 * 0.05 / 6),
         ]:
-            expected = inference.bca_interval(estimand(dataset).values.round(12), DRAWS, 1, 1 - error)
+            strata = inference.strata_of(dataset["difficulty"].values)
+            expected = inference.bca_interval(estimand(dataset).values.round(12), DRAWS, 1, 1 - error, strata)
             corrected = row(table, entry, family)[["ci_low_corrected", "ci_high_corrected"]]
             assert corrected.tolist() == pytest.approx(expected)
     assert row(table, "E0_gain", "pattern")["p"] > 0.05  # a large p earns no narrower interval

@@ -67,15 +67,13 @@ def coverage_and_power(own: pd.DataFrame, rates: pd.DataFrame) -> Figure:
     figure = plt.figure(figsize=(COLUMN_INCHES, sum(heights) + 0.4))
     top, bottom = figure.subfigures(2, 1, height_ratios=heights)
 
-    axes = top.subplots(1, 2, sharex=True, sharey=True)
-    titles = {"measured": "coverage, cases drawn at random", "in turn": "coverage, difficulties in turn"}
-    for axis, (scenario, title) in zip(axes, titles.items(), strict=True):
-        axis.axvspan(*WANTED_COVERAGE, color="0.9", lw=0)
-        axis.axvline(0.95, color="0.4", lw=0.8)
-        here = own[own["scenario"] == scenario]
-        _points(here, "coverage", entries, axis)
-        axis.set(title=title, xlabel="share of intervals", ylabel="", xlim=(None, 1.01))
-    _one_legend(top, axes[0], list(axes))
+    axis = top.subplots()
+    axis.axvspan(*WANTED_COVERAGE, color="0.9", lw=0)
+    axis.axvline(0.95, color="0.4", lw=0.8)
+    measured = own[own["scenario"] == "measured"]
+    _points(measured, "coverage", entries, axis)
+    axis.set(title="coverage", xlabel="share of intervals", ylabel="", xlim=(None, 1.01))
+    _one_legend(top, axis, [])
 
     axes = bottom.subplots(rows, _PANELS, sharex=True, sharey=True, squeeze=False)
     for axis in axes.flat[len(panels) :]:
@@ -105,13 +103,12 @@ def coverage_and_power(own: pd.DataFrame, rates: pd.DataFrame) -> Figure:
     if panels:
         _one_legend(bottom, axes.flat[0], [])
     sns.despine(figure)
-    measured = own[own["scenario"] == "measured"]
     n, cases = measured["datasets"].max(), span(measured["cases"])
     few = f", {int(curves['datasets'].min())} a point of the curves" if len(curves) else ""
     return caption(
         figure,
-        f"Coverage of 95 % intervals: {int(n)} data sets of {cases} cases, drawn from the measured ones,\n"
-        f"which are the truth; bars 2 Monte Carlo errors, grey .93 to .97. Power{few}:\n"
+        f"Coverage of 95 % intervals: {int(n)} data sets of {cases} cases, drawn from the measured ones as a run\n"
+        f"draws them, which are the truth; bars 2 Monte Carlo errors, grey .93 to .97. Power{few}:\n"
         "share replicated or direction only, corrected for the whole table, at the smallest effect of interest\n"
         "and at twice that (E1: where kappa is 0); line at .8. A curve is missing where these cases cannot\n"
         "have the effect",

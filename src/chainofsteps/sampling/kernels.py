@@ -1,7 +1,7 @@
 """The same network in fewer passes over memory, where it runs on a CPU in float32.
 
-What is replaced is no part of a model: rotary embedding and activation are computed from the same weights by other kernels.
-Benchmark: ``benchmarks/fast_kernels.py``.
+What is replaced is no part of a model: rotary embedding and activation are computed from the same weights by other
+kernels. Benchmark: ``benchmarks/fast_kernels.py``.
 """
 
 from __future__ import annotations

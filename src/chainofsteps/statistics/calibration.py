@@ -6,12 +6,12 @@ Holm, controls, verdicts. Shares of data sets are then held against what the tes
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from chainofsteps.statistics import inference, verdicts
 from chainofsteps.statistics.claims import ANSWER
@@ -28,8 +28,10 @@ from chainofsteps.statistics.planted import (
     null_value,
     separable,
 )
+from chainofsteps.statistics.verdicts import Sample
 
 NO_EFFECT = "no effect"  # scenario; the word null would be read from a table as a missing value
+MEASURED = "measured"  # scenario
 SIZES = {"smallest": 1, "twice": 2}
 CLAIMED = ("replicated", "direction only")
 TABLE = "table"  # id of the row on the whole table
@@ -86,7 +88,6 @@ def simulate_measured(
     datasets: int,
     draws: int,
     seed: int,
-    in_turn: bool = False,
 ) -> pd.DataFrame:
     """Cases of a family as they were measured, drawn anew: are the population's values in the intervals?
 
@@ -100,25 +101,20 @@ def simulate_measured(
         Confirmatory rows of the run's table, for which p-values and intervals are corrected.
     cases, datasets, draws, seed : int
         Cases a data set, data sets, draws of bootstrap and permutation, seed of everything.
-    in_turn : bool
-        As of `draw_cases`.
 
     Returns
     -------
     pd.DataFrame
-        As of `simulate_null`, with ``scenario`` "measured" or "in turn".
+        As of `simulate_null`, with ``scenario`` "measured".
     """
-    scenario = "in turn" if in_turn else "measured"
     family = family_of(features)
-    entries, padding = _padded(claims, features, tests)
 
     def tables(dataset: int) -> Iterable[pd.DataFrame]:
-        rng = _generator(seed, f"{scenario} {family} {cases}", dataset)
-        yield _judge(entries, [draw_cases(features, cases, rng, in_turn) | padding], draws, rng)
+        rng = _generator(seed, f"{MEASURED} {family} {cases}", dataset)
+        yield _judge(claims, [draw_cases(features, cases, rng)], draws, rng, tests)
 
     truths = {(claim["id"], family): measured(claim, features) for claim in claims}
-    records = _records((tables(i) for i in range(datasets)), scenario, cases)
-    return _with_truth(records[records["id"].isin([claim["id"] for claim in claims])], truths)
+    return _with_truth(_records((tables(i) for i in range(datasets)), MEASURED, cases), truths)
 
 
 def simulate_effect(
@@ -156,7 +152,7 @@ def simulate_effect(
     family = family_of(features)
     named = {control for claim in made for control in claim["controls"]}
     controls = [other for other in claims if other["id"] in named]
-    entries, padding = _padded([*made, *controls], features, tests)
+    entries = [*made, *controls]
     ids = [claim["id"] for claim in made]
 
     def tables(dataset: int) -> Iterable[pd.DataFrame]:
@@ -164,7 +160,7 @@ def simulate_effect(
         drawn = draw_cases(features, cases, rng)
         for name in ids:
             drawn = makers[name](drawn, rng)
-        table = _judge(entries, [drawn | padding], draws, rng)
+        table = _judge(entries, [drawn], draws, rng, tests)
         yield table[table["id"].isin(ids)]
 
     records = _records((tables(i) for i in range(datasets)), size, cases)
@@ -182,7 +178,7 @@ def simulate_family(
     draws: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Coverage at the population's own number of cases, both ways of drawing; coverage and power over ``case_counts``.
+    """Coverage at the population's own number of cases; coverage and power over ``case_counts``.
 
     Parameters
     ----------
@@ -198,14 +194,11 @@ def simulate_family(
     Returns
     -------
     pd.DataFrame
-        As of `simulate_null`, scenarios "measured", "in turn", "smallest" and "twice".
+        As of `simulate_null`, scenarios "measured", "smallest" and "twice".
     """
     own = count_of(features)
     given = {"draws": draws, "seed": seed}
-    parts = [
-        simulate_measured(claims, features, tests, cases=own, datasets=datasets, in_turn=in_turn, **given)
-        for in_turn in (False, True)
-    ]
+    parts = [simulate_measured(claims, features, tests, cases=own, datasets=datasets, **given)]
     for cases in case_counts:
         here = given | {"cases": cases, "datasets": curve_datasets}
         if cases != own:
@@ -220,17 +213,18 @@ def simulate_family(
 
 
 def simulate_values(
-    rows: Sequence[tuple[dict, str, np.ndarray]], tests: int, *, datasets: int, draws: int, seed: int
+    rows: Sequence[tuple[dict, str, Sample]], tests: int, *, datasets: int, draws: int, seed: int
 ) -> pd.DataFrame:
     """Rows whose data cannot be planted: their values drawn anew, case by case, as measured and without an effect.
 
-    The measured cases are the population; as many are drawn, with replacement. Without an effect: a mean of 0 by the
-    sign of each case at random; an equivalence at its bound by moving all cases alike.
+    The measured cases are the population; as many of each stratum are drawn, with replacement. Without an effect: where
+    signs are tested, the sign of each case at random; else all cases moved alike, an equivalence to its bound and
+    others to 0.
 
     Parameters
     ----------
     rows : sequence of tuple
-        As of `verdicts.tested_values`.
+        As of `verdicts.tested_samples`.
     tests : int
         Confirmatory rows of the run's table, for which p-values (at Holm's strictest) and intervals are corrected.
     datasets, draws, seed : int
@@ -242,43 +236,54 @@ def simulate_values(
         As of `simulate_null`, with ``scenario`` "no effect" or "measured".
     """
     found = []
-    for claim, family, values in rows:
-        for scenario in (NO_EFFECT, "measured"):
-            truth = _null_of_values(claim, values) if scenario == NO_EFFECT else inference.estimate(values)
+    for claim, family, sample in rows:
+        for scenario in (NO_EFFECT, MEASURED):
+            truth = _null_of_values(claim, sample) if scenario == NO_EFFECT else inference.estimate(sample.values)
             for dataset in range(datasets):
                 rng = _generator(seed, f"{scenario} {claim['id']} {family}", dataset)
-                drawn = values[rng.integers(len(values), size=len(values))]
+                values = _drawn_in_strata(sample, rng)
                 if scenario == NO_EFFECT:
-                    drawn = _without_effect(claim, drawn, values, rng)
+                    values = _without_effect(claim, values, sample, rng)
+                drawn = dataclasses.replace(sample, values=values)
                 row = _value_row(claim, drawn, tests, draws, int(rng.integers(2**31)))
                 found.append(row | {"scenario": scenario, "family": family, "dataset": dataset, "truth": truth})
         print(f"{claim['id']}, {family}: done", flush=True)
     return pd.DataFrame(found)
 
 
-def _null_of_values(claim: dict, values: np.ndarray) -> float:
+def _drawn_in_strata(sample: Sample, rng: np.random.Generator) -> np.ndarray:
+    drawn = np.empty(len(sample.values))
+    for stratum in np.unique(sample.strata):
+        here = np.flatnonzero(sample.strata == stratum)
+        drawn[here] = sample.values[rng.choice(here, len(here))]
+    return drawn
+
+
+def _null_of_values(claim: dict, sample: Sample) -> float:
     bound = claim["smallest_effect"]["value"]
-    return float(np.copysign(bound, values.mean())) if claim["test"] == "tost" else 0.0
+    return float(np.copysign(bound, sample.values.mean())) if claim["test"] == "tost" else 0.0
 
 
-def _without_effect(claim: dict, drawn: np.ndarray, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    if claim["test"] == "tost":
-        return drawn - values.mean() + _null_of_values(claim, values)
-    return np.where(rng.random(len(drawn)) < 0.5, -drawn, drawn)
+def _without_effect(claim: dict, drawn: np.ndarray, sample: Sample, rng: np.random.Generator) -> np.ndarray:
+    if claim["test"] in ("sign_flip", "mcnemar"):
+        return np.where(rng.random(len(drawn)) < 0.5, -drawn, drawn)
+    return drawn - sample.values.mean() + _null_of_values(claim, sample)
 
 
-def _value_row(claim: dict, values: np.ndarray, tests: int, draws: int, seed: int) -> dict:
+def _value_row(claim: dict, sample: Sample, tests: int, draws: int, seed: int) -> dict:
     """What a table would say of these values."""
     keys = ("id", "estimand", "role", "test")
-    row = {key: claim[key] for key in keys} | {"cases": len(values), "controls": "", "verdict": "inconclusive"}
+    cases = len(sample.values) - sample.floor
+    row = {key: claim[key] for key in keys} | {"cases": cases, "controls": "", "verdict": "inconclusive"}
     row |= dict.fromkeys(("p", "ci_low", "ci_high", "ci_low_corrected", "ci_high_corrected"), np.nan)
-    row["estimate"] = inference.estimate(values)
-    if inference.is_constant(values):
-        return row
+    row["estimate"] = inference.estimate(sample.values)
     direction, smallest = claim["direction"], claim["smallest_effect"]["value"]
-    row["ci_low"], row["ci_high"] = inference.bca_interval(values, draws, seed, 1 - verdicts.ALPHA)
-    row["p"] = verdicts.p_value(claim, values, None, seed, draws)
-    corrected = inference.bca_interval(values, draws, seed, verdicts.corrected_level(direction, tests))
+    low, high = inference.bca_interval(sample.values, draws, seed, 1 - verdicts.ALPHA, sample.strata)
+    if not np.isfinite([low, high]).all():
+        return row
+    row |= {"ci_low": low, "ci_high": high, "p": verdicts.p_value(claim, sample, seed, draws)}
+    level = verdicts.corrected_level(direction, tests)
+    corrected = inference.bca_interval(sample.values, draws, seed, level, sample.strata)
     row["ci_low_corrected"], row["ci_high_corrected"] = corrected
     if np.isfinite(corrected).all():
         significant = row["p"] * tests <= verdicts.ALPHA
@@ -286,30 +291,16 @@ def _value_row(claim: dict, values: np.ndarray, tests: int, draws: int, seed: in
     return row
 
 
-def _padded(claims: Sequence[dict], features: Features, tests: int) -> tuple[list[dict], Features]:
-    """Entries, and constant datasets for more of them, so that a family alone is corrected for the whole table's tests.
-
-    A constant outcome counts as a test that rejects nothing; so Holm's correction is at its strictest.
-    """
-    tested = [claim for claim in claims if claim["role"] == "confirmatory"]
-    first = next(iter(features.values()))
-    constant = xr.Dataset(
-        {"correct": (("case", "seed", "step"), np.ones((inference.LEAST_CASES, 1, 1)))},
-        {"case": np.arange(inference.LEAST_CASES), "seed": [0], "step": [0]},
-    )
-    names = [f"padding_{i}" for i in range(max(0, tests - len(tested)))]
-    rows = {"estimand": "success", "role": "confirmatory", "test": "sign_flip", "direction": "greater"}
-    rows |= {"population": "families", "rule": "", "predictions": {}}
-    if tested:
-        rows |= {"controls": tested[0]["controls"], "smallest_effect": {"value": 1.0, "unit": "1"}}
-    more = [{**rows, "id": name, "experiments": [name]} for name in names] if tested else []
-    return [*claims, *more], {name: constant.assign_attrs(first.attrs | {"experiment": name}) for name in names}
-
-
-def _judge(claims: Sequence[dict], families: Sequence[Features], draws: int, rng: np.random.Generator) -> pd.DataFrame:
+def _judge(
+    claims: Sequence[dict],
+    families: Sequence[Features],
+    draws: int,
+    rng: np.random.Generator,
+    tests: int | None = None,
+) -> pd.DataFrame:
     """Verdict rows; the draws are others in each data set, since what one seed draws would be common to all."""
     datasets = [dataset for features in families for dataset in features.values()]
-    table = verdicts.judge(claims, datasets, int(rng.integers(2**31)), draws)
+    table = verdicts.judge(claims, datasets, int(rng.integers(2**31)), draws, tests=tests)
     return table[table["id"] != ANSWER]
 
 

@@ -53,6 +53,8 @@ class Estimand:
         How many of each its datasets are of: one dataset an (experiment, model).
     slope_on : str or None
         Case variable on which the values are regressed; None where the estimate is their mean.
+    above_floor : bool
+        Whether the mean of the cases that were solved in the first frame is taken off.
     settings : dict
         Accepted values by the name of each setting that an entry must give; a type where any value of it will do.
     """
@@ -61,6 +63,7 @@ class Estimand:
     experiments: int = 1
     models: int = 1
     slope_on: str | None = None
+    above_floor: bool = False
     settings: dict[str, tuple | type] = field(default_factory=dict)
 
 
@@ -76,12 +79,12 @@ ESTIMANDS = {
     "early_branch_score": Estimand(),
     "correction_balance": Estimand(),
     "score_control": Estimand(SCORES, experiments=0, models=0),
-    "step_damage": Estimand("erasure", settings=_OF_KIND),
-    "step_minus_frame": Estimand("erasure", settings=_OF_KIND),
+    "step_damage": Estimand("erasure", above_floor=True, settings=_OF_KIND),
+    "step_minus_frame": Estimand("erasure", above_floor=True, settings=_OF_KIND),
     "grid_effects": Estimand("erasure", settings=_OF_KIND),
     "direction_of_damage": Estimand("erasure", settings=_OF_KIND),
     "early_persistence": Estimand("erasure", settings=_OF_KIND),
-    "sensitivity_peak": Estimand("erasure", settings=_OF_KIND),
+    "sensitivity_peak": Estimand("erasure", above_floor=True, settings=_OF_KIND),
     "plant_lead": Estimand("plant"),
     "middle_swap": Estimand("swap", settings={"layers": list}),
     "object_rise": Estimand("layers"),
@@ -190,7 +193,9 @@ def _check_entry(entry: dict, controls: list[str], where: object) -> None:
         given = entry.get("models", ["that of the run"])
         _require(len(given) == estimand.models, entry, "models", f"{estimand.models} for {entry['estimand']}", where)
     _check_settings(entry, estimand, where)
-    fitting = ("permutation",) if estimand.slope_on else tuple(test for test in TESTS if test != "permutation")
+    # Signs and changes of cases say nothing of a difference from other cases.
+    fitting = ("tost", "bootstrap") if estimand.above_floor else ("tost", "bootstrap", "sign_flip", "mcnemar")
+    fitting = ("permutation",) if estimand.slope_on else fitting
     _require(entry["test"] in fitting, entry, "test", f"{', '.join(fitting)}, for {entry['estimand']}", where)
     fits = (entry["test"] == "tost") == (entry["direction"] == "equivalent")
     _require(fits, entry, "direction", "equivalent with tost, and only with it", where)

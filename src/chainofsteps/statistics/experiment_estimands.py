@@ -3,7 +3,8 @@
 Each function takes datasets of experiments, by the schemas of :mod:`chainofsteps.datasets`, and the settings of a
 claim, and gives one value a case (E3: one grid a case); seeds are averaged inside the case. Damage is counted above the
 *floor*: what the same arm costs, on average, cases that were solved in the first frame, where nothing is to be reasoned
-about.
+about. Estimands of which :data:`chainofsteps.statistics.claims.ESTIMANDS` says so give the values of these cases, too,
+and the verdict takes the difference, so that their spread is in its interval; E3 takes the floor's mean as it is.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ def is_solved(dataset: xr.Dataset) -> np.ndarray:
 
 
 def step_damage(dataset: xr.Dataset, kind: str) -> xr.DataArray:
-    """C1: score lost by erasing one step in all free frames, mean over steps, above the floor; over ``case``."""
-    return _above_floor(dataset, _score_lost(dataset)).isel(arm=_arms(dataset, kind=kind, scope="step")).mean("arm")
+    """C1: score lost by erasing one step in all free frames, mean over steps; over ``case``, floor included."""
+    return _score_lost(dataset).isel(arm=_arms(dataset, kind=kind, scope="step")).mean("arm")
 
 
 def step_minus_frame(dataset: xr.Dataset, kind: str) -> xr.DataArray:
     """E2 (C1, C2): share of other right frames lost by erasing one step, less that by erasing one frame; over ``case``.
 
-    Where there are as many steps as free frames both are the same dose.
+    Where there are as many steps as free frames both are the same dose. Floor included.
     """
-    lost = _above_floor(dataset, dataset["others_lost"].mean("seed"))
+    lost = dataset["others_lost"].mean("seed")
     steps, frames = (lost.isel(arm=_arms(dataset, kind=kind, scope=scope)).mean("arm") for scope in ("step", "frame"))
     return steps - frames
 
@@ -54,7 +55,10 @@ def damage_grid(dataset: xr.Dataset, kind: str) -> xr.DataArray:
     steps, frames = (np.unique(column) for column in places.T)
     if len(places) != len(steps) * len(frames) or len(np.unique(places, axis=0)) != len(places):
         raise NotMeasured(_name(dataset), "erased", f"{len(places)} cells", f"all {len(steps)} x {len(frames)} of them")
-    lost = _above_floor(dataset, dataset["others_lost"].mean("seed")).isel(arm=arms[np.lexsort(places.T[::-1])])
+    lost = dataset["others_lost"].mean("seed").isel(arm=arms[np.lexsort(places.T[::-1])])
+    solved = is_solved(dataset)
+    if solved.any():
+        lost = lost - lost.isel(case=solved).mean("case")
     grid = lost.transpose("case", "arm").values.reshape(-1, len(steps), len(frames))
     return xr.DataArray(grid, {"case": dataset["case"], "step": steps, "frame": frames}, ("case", "step", "frame"))
 
@@ -109,38 +113,45 @@ def direction_of_damage(dataset: xr.Dataset, kind: str) -> xr.DataArray:
     """E4: how much more the frames after an erased one change than those before it, over ``case``.
 
     (later - earlier) / (later + earlier), in [-1, 1], of the change of the finished latents summed over pairs of free
-    frames at equal distance from the erased one and over cells: 1 where damage goes forward only, 0 both ways alike.
-    Cases that nothing changes are left out.
+    frames at equal distance from the erased one, mean over cells: 1 where damage goes forward only, 0 both ways alike.
+    Each cell counts alike, however much it changes. Cells that change nothing are left out, and cases without another.
     """
     arms = _arms(dataset, kind=kind, scope="cell")
     change = dataset["frame_change"].mean("seed").transpose("case", "arm", "latent_frame").values
     erased, last = dataset["erased"].values, change.shape[-1] - 1
-    later, earlier = np.zeros(len(change)), np.zeros(len(change))
-    for arm in arms:
+    later, earlier = np.zeros((2, len(change), len(arms)))
+    for cell, arm in enumerate(arms):
         frame = int(np.argwhere(erased[arm])[0, 1])
-        for distance in range(1, min(frame - 1, last - frame) + 1):
-            later += change[:, arm, frame + distance]
-            earlier += change[:, arm, frame - distance]
+        distances = np.arange(1, min(frame - 1, last - frame) + 1)
+        later[:, cell] = change[:, arm, frame + distances].sum(-1)
+        earlier[:, cell] = change[:, arm, frame - distances].sum(-1)
     total = later + earlier
     moved = total > 0
-    values = xr.DataArray((later - earlier) / np.where(moved, total, 1), {"case": dataset["case"]}, ("case",))
-    return values.isel(case=moved)
+    ratio = np.divide(later - earlier, total, out=np.zeros_like(total), where=moved)
+    count = moved.sum(-1)
+    values = xr.DataArray(ratio.sum(-1) / np.maximum(count, 1), {"case": dataset["case"]}, ("case",))
+    return values.isel(case=count > 0)
 
 
 def early_persistence(dataset: xr.Dataset, kind: str) -> xr.DataArray:
-    """C3, E6: 1 - CKA of the last clean estimate to the clean run's after an erasure in the first half; over ``case``.
+    """C3, E6: how unlike the clean run's the last clean estimate is after an erasure in the first half; over ``case``.
 
-    CKA debiased; mean over the steps of the first half at which all free frames were erased.
+    Root of 1 - CKA (debiased; 0 where chance makes it negative), mean over the steps of the first half at which all
+    free frames were erased. 1 - CKA is quadratic in a small change of the estimate, its root as large as the change.
     """
     arms, steps = _step_arms(dataset, kind)
     early = arms[steps < dataset.sizes["step"] / 2]
     if not len(early):
         raise NotMeasured(_name(dataset), "erased", "no step of the first half", "at least one")
-    return dataset["dissimilarity_debiased"].mean("seed").isel(step=-1, arm=early).mean("arm")
+    dissimilarity = dataset["dissimilarity_debiased"].isel(step=-1, arm=early)
+    return (dissimilarity.clip(min=0) ** 0.5).mean(["seed", "arm"])
 
 
 def sensitivity_peak(dataset: xr.Dataset, kind: str) -> xr.DataArray:
-    """C3, E6: score lost by erasing a step of the middle half of the run less that of the others; over ``case``."""
+    """C3, E6: score lost by erasing a step of the middle half of the run less that of the others; over ``case``.
+
+    Floor included.
+    """
     arms, steps = _step_arms(dataset, kind)
     count = dataset.sizes["step"]
     inner = (steps >= count / 4) & (steps < 3 * count / 4)
@@ -148,7 +159,7 @@ def sensitivity_peak(dataset: xr.Dataset, kind: str) -> xr.DataArray:
         raise NotMeasured(
             _name(dataset), "erased", f"steps {sorted(steps.tolist())}", "steps inside and outside the middle"
         )
-    lost = _above_floor(dataset, _score_lost(dataset))
+    lost = _score_lost(dataset)
     return lost.isel(arm=arms[inner]).mean("arm") - lost.isel(arm=arms[~inner]).mean("arm")
 
 
@@ -287,12 +298,6 @@ PER_CASE: dict[str, Callable[..., xr.DataArray]] = {
 def _score_lost(dataset: xr.Dataset) -> xr.DataArray:
     right = dataset["correct"].mean("seed")
     return right.isel(arm=0, drop=True) - right
-
-
-def _above_floor(dataset: xr.Dataset, damage: xr.DataArray) -> xr.DataArray:
-    """Damage (case, arm) less that of the solved cases' mean, arm by arm; as it is where there are none."""
-    solved = is_solved(dataset)
-    return damage - damage.isel(case=solved).mean("case") if solved.any() else damage
 
 
 def _arms(dataset: xr.Dataset, kind: str, scope: str) -> np.ndarray:

@@ -2,6 +2,10 @@
 
 Values are one number a case (seeds already averaged), so resampling values is resampling cases with all that is nested
 in them. Where the values are all alike there is nothing to resample: intervals and p-values are then NaN.
+
+Cases are drawn *by design*: so many of each difficulty, or of each family. What differs between these strata is the
+same in any other draw, so it is no part of an estimate's error. :func:`by_design` takes it out of the values before
+they are resampled.
 """
 
 from __future__ import annotations
@@ -21,9 +25,92 @@ LEAST_CASES = 3
 _BATCH = 1000  # resamples held in memory at a time
 
 
-def estimate(values: np.ndarray, regressor: np.ndarray | None = None) -> float:
-    """Mean of the values (case,), or their least-squares slope on a regressor (case,)."""
-    return float(_statistic(regressor)(*_sample(values, regressor), axis=-1))
+def estimate(values: np.ndarray) -> float:
+    """Mean of the values (case,)."""
+    return float(_sample(values)[0].mean())
+
+
+def slope_parts(values: np.ndarray, regressor: np.ndarray) -> np.ndarray:
+    """What each case adds to the least-squares slope of the values on a regressor: the slope is the mean of these.
+
+    The regressor is taken as fixed, as difficulties are. 0 where all regressors are alike.
+
+    Parameters
+    ----------
+    values, regressor : array (case,)
+
+    Returns
+    -------
+    ndarray, (case,)
+    """
+    values, regressor = _sample(values, regressor)
+    return len(values) * values * _slope_weights(regressor)
+
+
+def difference_parts(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """What each case adds to the difference of two groups' means: the difference is the mean of these.
+
+    Parameters
+    ----------
+    values, others : array (case,)
+        Of the two groups; their numbers may differ.
+
+    Returns
+    -------
+    ndarray, (case,)
+        Those of the values, then those of the others.
+    """
+    total = len(values) + len(others)
+    return np.concatenate([np.divide(values, len(values) / total), -np.divide(others, len(others) / total)])
+
+
+def strata_of(labels: np.ndarray) -> np.ndarray:
+    """Number of the stratum of each case (case,), from labels that sort; neighbours of few cases are put together.
+
+    Inside fewer than `LEAST_CASES` cases no spread is measured, so such strata are collapsed (Cochran 1977, Sampling
+    Techniques, 5A.12).
+    """
+    _, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    number, held, numbers = 0, 0, np.zeros(len(counts), int)
+    for index, count in enumerate(counts):
+        numbers[index] = number
+        held += count
+        if held >= LEAST_CASES and counts[index + 1 :].sum() >= LEAST_CASES:
+            number, held = number + 1, 0
+    return numbers[place]
+
+
+def by_design(values: np.ndarray, strata: np.ndarray | None = None) -> tuple[np.ndarray, float]:
+    """Values without what differs between strata, around the same mean, and the degrees of freedom of their spread.
+
+    The mean over cases of a stratified draw has the variance sum(n_h s_h^2) / n^2 over its strata (Cochran 1977, 5.3).
+    Deviations from the means of the strata, each times sqrt(n_h / (n_h - 1)), have as many cases, and a mean of that
+    variance when they are drawn with replacement.
+
+    Parameters
+    ----------
+    values : array (case,)
+    strata : array of int (case,), optional
+        As of `strata_of`; one stratum where it is None.
+
+    Returns
+    -------
+    ndarray, (case,)
+    float
+        Degrees of freedom by Satterthwaite (1946, Biometrics Bulletin 2): cases less strata where these are alike, and
+        hardly more than those of a stratum that holds most of the spread. NaN where nothing spreads.
+    """
+    (values,) = _sample(values)
+    strata = np.zeros(len(values), int) if strata is None else np.asarray(strata)
+    if strata.shape != values.shape:
+        raise Refused("statistics", "strata", f"shape {strata.shape}", "one number a case")
+    counts = np.bincount(strata)
+    deviation = values - (np.bincount(strata, values) / counts)[strata]
+    spread = deviation * np.sqrt(counts / np.maximum(counts - 1, 1))[strata]
+    variances = np.bincount(strata, spread**2)
+    with np.errstate(invalid="ignore"):
+        freedom = variances.sum() ** 2 / (variances**2 / np.maximum(counts - 1, 1)).sum()
+    return values.mean() + spread, float(freedom)
 
 
 def is_constant(values: np.ndarray) -> bool:
@@ -33,59 +120,62 @@ def is_constant(values: np.ndarray) -> bool:
 
 
 def bca_interval(
-    values: np.ndarray, draws: int = 10_000, seed: int = 0, level: float = 0.95, regressor: np.ndarray | None = None
+    values: np.ndarray, draws: int = 10_000, seed: int = 0, level: float = 0.95, strata: np.ndarray | None = None
 ) -> tuple[float, float]:
-    """Bias-corrected and accelerated bootstrap interval (Efron 1987), expanded for few cases (Hesterberg 2015).
+    """Bias-corrected and accelerated bootstrap interval of the mean (Efron 1987), widened for few cases.
 
-    A bootstrap distribution is as narrow as if the variance were divided by n and the quantiles were normal. Expanded,
-    the interval of normal values is that of Student's t: its level is raised until z becomes t sqrt(n / (n - 1)).
+    A bootstrap distribution has normal quantiles where few cases need Student's, so both ends are moved from the mean
+    by t / z: of normal values it is Student's interval. (Raising the level instead, as Hesterberg 2015 does, asks for
+    quantiles that lie beyond all draws where strata leave few degrees of freedom.)
 
     Parameters
     ----------
     values : array (case,)
-        One value a case.
+        One value a case; of a slope or a difference, its parts.
     draws, seed : int
         Number of resamples, and the seed that fixes them.
     level : float
         Coverage, in (0, 1).
-    regressor : array (case,), optional
-        Interval of the slope of values on it, cases resampled as pairs.
+    strata : array of int (case,), optional
+        See `by_design`.
 
     Returns
     -------
     low, high : float
-        NaN, NaN where all values (or all regressors) are alike, or where the resamples are.
+        NaN, NaN where all values are alike inside their strata, or where the resamples are.
 
     Raises
     ------
     Refused
-        NaN, fewer than three cases, regressor of another length, level outside (0, 1).
+        NaN, fewer than three cases, strata of another length, level outside (0, 1).
     """
-    sample = _sample(values, regressor)
+    spread, freedom = by_design(values, strata)
     if not 0 < level < 1:
         raise Refused("bca_interval", "level", level, "a number between 0 and 1")
-    if any(is_constant(part) for part in sample):
+    if is_constant(spread):
         return np.nan, np.nan
-    resampled = _resample(sample, regressor, draws, seed)
+    # The percentile method only draws, so that degenerate resamples are seen first.
+    given = {"statistic": np.mean, "vectorized": True}
+    resampled = bootstrap(
+        (spread,), n_resamples=draws, batch=_BATCH, method="percentile", rng=np.random.default_rng(seed), **given
+    )
     if is_constant(resampled.bootstrap_distribution):
         return np.nan, np.nan
     interval = bootstrap(
-        sample,
-        _statistic(regressor),
-        n_resamples=0,
-        bootstrap_result=resampled,
-        confidence_level=_expanded(level, len(sample[0])),
-        paired=regressor is not None,
-        vectorized=True,
-        method="BCa",
+        (spread,), n_resamples=0, bootstrap_result=resampled, confidence_level=level, method="BCa", **given
     ).confidence_interval
-    return float(interval.low), float(interval.high)
+    mean, quantile = spread.mean(), (1 + level) / 2
+    wider = student_t.ppf(quantile, freedom) / norm.ppf(quantile)
+    return float(mean + wider * (interval.low - mean)), float(mean + wider * (interval.high - mean))
 
 
 def bca_intervals(
     statistic: Callable[[np.ndarray], np.ndarray], cases: int, draws: int = 10_000, seed: int = 0, level: float = 0.95
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As `bca_interval`, of several numbers at once, whatever is nested in a case.
+    """As `bca_interval`, of several numbers at once, whatever is nested in a case; strata are left in.
+
+    Its level is raised until z becomes t sqrt(n / (n - 1)) (Hesterberg 2015, What Teachers Should Know About the
+    Bootstrap, The American Statistician 69, 371-386), so that shares stay shares.
 
     Parameters
     ----------
@@ -101,6 +191,7 @@ def bca_intervals(
     low, high : ndarray, (k,)
         NaN where all resamples are alike.
     """
+    quantile = np.sqrt(cases / (cases - 1)) * student_t.ppf((1 + level) / 2, cases - 1)
     with warnings.catch_warnings(), np.errstate(invalid="ignore"):
         warnings.simplefilter("ignore", DegenerateDataWarning)
         interval = bootstrap(
@@ -108,7 +199,7 @@ def bca_intervals(
             lambda places, axis=-1: statistic(places),
             n_resamples=draws,
             batch=_BATCH,
-            confidence_level=_expanded(level, cases),
+            confidence_level=float(1 - 2 * norm.sf(quantile)),
             vectorized=True,
             method="BCa",
             rng=np.random.default_rng(seed),
@@ -116,30 +207,15 @@ def bca_intervals(
     return interval.low, interval.high
 
 
-def _expanded(level: float, cases: int) -> float:
-    """Level of the bootstrap interval that has the wanted coverage for few cases.
-
-    Hesterberg (2015), What Teachers Should Know About the Bootstrap, The American Statistician 69, 371-386.
-    """
-    quantile = np.sqrt(cases / (cases - 1)) * student_t.ppf((1 + level) / 2, cases - 1)
-    return float(1 - 2 * norm.sf(quantile))
-
-
 def bootstrap_p(
-    values: np.ndarray, draws: int = 10_000, seed: int = 0, regressor: np.ndarray | None = None, null: float = 0.0
+    values: np.ndarray, draws: int = 10_000, seed: int = 0, null: float = 0.0, strata: np.ndarray | None = None
 ) -> float:
-    """Two-sided p of the mean (or slope) against ``null``: twice the smaller bootstrap tail, the sample counted in.
+    """Two-sided p of the mean against ``null``: twice the smaller tail of bootstrap-t, the sample counted in.
 
-    NaN and refusals as in `bca_interval`, whose resamples it shares for the same draws and seed.
+    See `tost`; NaN and refusals as in `bca_interval`.
     """
-    sample = _sample(values, regressor)
-    if any(is_constant(part) for part in sample):
-        return np.nan
-    resampled = _resample(sample, regressor, draws, seed).bootstrap_distribution
-    if is_constant(resampled):
-        return np.nan
-    tail = min(np.count_nonzero(resampled <= null), np.count_nonzero(resampled >= null))
-    return min(1.0, 2 * (1 + tail) / (draws + 1))
+    below, above = _tails(values, null, null, draws, seed, strata)
+    return float(np.minimum(1.0, 2 * np.minimum(below, above)))
 
 
 def sign_flip(values: np.ndarray, draws: int = 10_000, seed: int = 0) -> float:
@@ -147,7 +223,7 @@ def sign_flip(values: np.ndarray, draws: int = 10_000, seed: int = 0) -> float:
 
     Exact where all flips are fewer than ``draws``. NaN where all values are alike; refusals as in `bca_interval`.
     """
-    (values,) = _sample(values, None)
+    (values,) = _sample(values)
     if is_constant(values):
         return np.nan
     test = permutation_test(
@@ -168,12 +244,13 @@ def permutation_p(values: np.ndarray, regressor: np.ndarray, draws: int = 10_000
     All permutations where they are fewer than ``draws``. NaN where all values or all regressors are alike; refusals as
     in `bca_interval`.
     """
-    sample = _sample(values, regressor)
-    if any(is_constant(part) for part in sample):
+    values, regressor = _sample(values, regressor)
+    if is_constant(values) or is_constant(regressor):
         return np.nan
+    weights = _slope_weights(regressor)
     test = permutation_test(
-        (sample[1],),
-        lambda permuted, axis=-1: _slope(sample[0], permuted, axis),
+        (weights,),
+        lambda permuted, axis=-1: (values * permuted).sum(axis=axis),
         permutation_type="pairings",
         vectorized=True,
         n_resamples=draws,
@@ -189,29 +266,41 @@ def mcnemar_p(values: np.ndarray) -> float:
     A case counts by the sign of its value; cases without a change are left out. NaN where no case changes; refusals as
     in `bca_interval`.
     """
-    (values,) = _sample(values, None)
+    (values,) = _sample(values)
     better, worse = int((values > 0).sum()), int((values < 0).sum())
     if not better + worse:
         return np.nan
     return float(mcnemar([[0, better], [worse, 0]], exact=True).pvalue)
 
 
-def tost(values: np.ndarray, smallest_effect: float, draws: int = 10_000, seed: int = 0) -> float:
+def tost(
+    values: np.ndarray, smallest_effect: float, draws: int = 10_000, seed: int = 0, strata: np.ndarray | None = None
+) -> float:
     """p of two one-sided tests: a small p says the mean lies within +- ``smallest_effect``.
 
     Each side is held against the distribution of t over resamples of the cases in place of Student's (bootstrap-t,
     Efron and Tibshirani 1993, chapter 12.5): Student's rejects too often on the long side of skewed values.
 
-    NaN where all values are alike; refusals as in `bca_interval`, and a smallest effect that is not positive.
+    NaN where all values are alike inside their strata; refusals as in `bca_interval`, and a smallest effect that is not
+    positive.
     """
-    (values,) = _sample(values, None)
     if not smallest_effect > 0:
         raise Refused("tost", "smallest_effect", smallest_effect, "a positive number")
-    if is_constant(values):
-        return np.nan
-    mean, error = _mean_and_error(values)
+    return float(np.maximum(*_tails(values, smallest_effect, -smallest_effect, draws, seed, strata)))
+
+
+def _tails(
+    values: np.ndarray, below: float, above: float, draws: int, seed: int, strata: np.ndarray | None
+) -> tuple[float, float]:
+    """p of a mean that lies below a number, and of one that lies above another, by bootstrap-t."""
+    spread, freedom = by_design(values, strata)
+    if is_constant(spread):
+        return np.nan, np.nan
+    # The resamples are of one stratum, whose t is narrower than that of several.
+    wider = student_t.ppf(0.975, freedom) / student_t.ppf(0.975, len(spread) - 1)
+    mean, error = spread.mean(), spread.std() / np.sqrt(len(spread))
     means, errors = bootstrap(
-        (values,),
+        (spread,),
         _mean_and_error,
         n_resamples=draws,
         batch=_BATCH,
@@ -221,10 +310,10 @@ def tost(values: np.ndarray, smallest_effect: float, draws: int = 10_000, seed: 
     ).bootstrap_distribution
     # A resample of cases that are all alike is infinitely sure of its mean, right (0 / 0) or wrong.
     with np.errstate(divide="ignore", invalid="ignore"):
-        drawn = np.nan_to_num((means - mean) / errors, nan=0.0, posinf=np.inf, neginf=-np.inf)
-    below = np.count_nonzero(drawn <= (mean - smallest_effect) / error)
-    above = np.count_nonzero(drawn >= (mean + smallest_effect) / error)
-    return (1 + max(below, above)) / (draws + 1)
+        drawn = np.nan_to_num(wider * (means - mean) / errors, nan=0.0, posinf=np.inf, neginf=-np.inf)
+    lower = np.count_nonzero(drawn <= (mean - below) / error)
+    upper = np.count_nonzero(drawn >= (mean - above) / error)
+    return (1 + lower) / (draws + 1), (1 + upper) / (draws + 1)
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
@@ -241,7 +330,7 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     return multipletests(p_values, method="holm")[1] if p_values.size else p_values
 
 
-def _sample(values: np.ndarray, regressor: np.ndarray | None) -> tuple[np.ndarray, ...]:
+def _sample(values: np.ndarray, regressor: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
     sample = tuple(np.asarray(part, float) for part in (values, regressor) if part is not None)
     for name, part in zip(("values", "regressor"), sample, strict=False):
         if part.ndim != 1 or len(part) != len(sample[0]):
@@ -253,33 +342,13 @@ def _sample(values: np.ndarray, regressor: np.ndarray | None) -> tuple[np.ndarra
     return sample
 
 
-def _statistic(regressor: np.ndarray | None):
-    return np.mean if regressor is None else _slope
+def _slope_weights(regressor: np.ndarray) -> np.ndarray:
+    """Weights (case,) whose products with the values sum to the slope."""
+    centred = regressor - regressor.mean()
+    spread = (centred**2).sum()
+    return centred / spread if spread > 1e-12 else np.zeros_like(centred)
 
 
 def _mean_and_error(values: np.ndarray, axis: int = -1) -> np.ndarray:
     error = values.std(axis=axis, ddof=1) / np.sqrt(values.shape[axis])
     return np.stack([values.mean(axis=axis), error])
-
-
-def _slope(values: np.ndarray, regressor: np.ndarray, axis: int = -1) -> np.ndarray:
-    centred = regressor - regressor.mean(axis=axis, keepdims=True)
-    spread = (centred**2).sum(axis=axis)
-    # A resample of cases of one difficulty has no slope of its own; the least-norm solution is 0.
-    return np.divide(
-        (values * centred).sum(axis=axis), spread, out=np.zeros_like(spread), where=spread > 1e-12, dtype=float
-    )
-
-
-def _resample(sample: tuple[np.ndarray, ...], regressor: np.ndarray | None, draws: int, seed: int):
-    # The percentile method only draws; bca_interval takes its resamples, so that a degenerate draw is seen first.
-    return bootstrap(
-        sample,
-        _statistic(regressor),
-        n_resamples=draws,
-        batch=_BATCH,
-        paired=regressor is not None,
-        vectorized=True,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )

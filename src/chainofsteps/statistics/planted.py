@@ -93,8 +93,10 @@ def populations(datasets: Iterable[xr.Dataset]) -> dict[str, Features]:
     return dict(sorted(families.items()))
 
 
-def draw_cases(features: Features, count: int, rng: np.random.Generator, in_turn: bool = False) -> Features:
-    """Cases drawn with replacement, the same ones in each experiment, under names of their own.
+def draw_cases(features: Features, count: int, rng: np.random.Generator) -> Features:
+    """Cases drawn with replacement inside each difficulty, the same ones in each experiment, under names of their own.
+
+    Difficulties take turns, as those of a run's cases do.
 
     Parameters
     ----------
@@ -104,15 +106,11 @@ def draw_cases(features: Features, count: int, rng: np.random.Generator, in_turn
         How many.
     rng : np.random.Generator
         Makes the draw.
-    in_turn : bool
-        Draw inside each difficulty, difficulties taking turns, as the cases of a run are made; else from all cases.
     """
     first = next(iter(features.values()))
-    index = rng.integers(0, first.sizes["case"], count)
-    if in_turn:
-        difficulty = first["difficulty"].values
-        levels = np.unique(difficulty)
-        index = np.array([rng.choice(np.flatnonzero(difficulty == levels[i % len(levels)])) for i in range(count)])
+    difficulty = first["difficulty"].values
+    levels = np.unique(difficulty)
+    index = np.array([rng.choice(np.flatnonzero(difficulty == levels[i % len(levels)])) for i in range(count)])
     # Names must differ: datasets of two experiments are paired by them.
     names = np.array([f"{i:05d}" for i in range(count)], object)
     return {name: dataset.isel(case=index).assign_coords(case=names) for name, dataset in features.items()}
@@ -298,8 +296,9 @@ def measured(claim: dict, features: Features) -> float:
     """Value of an entry's estimand in the population."""
     used = [features[name] for name in claim["experiments"]]
     values = PER_CASE[claim["estimand"]](*used).values
-    sloped = ESTIMANDS[claim["estimand"]].slope_on is not None
-    return inference.estimate(values, _hardness(used[0], used[0]) if sloped else None)
+    if ESTIMANDS[claim["estimand"]].slope_on:
+        values = inference.slope_parts(values, _hardness(used[0], used[0]))
+    return inference.estimate(values)
 
 
 def null_value(claim: dict, features: Features) -> float:

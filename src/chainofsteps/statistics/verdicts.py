@@ -5,6 +5,9 @@ Rules (``config/claims.yaml`` says them in words, entry by entry):
 - The m confirmatory rows that can be tested stand in one family at `ALPHA`. Their p-values are adjusted by Holm. Their
   *corrected intervals* are BCa intervals at 1 - `ALPHA` / m (1 - 2 `ALPHA` / m for an equivalence, each bound of which
   is a test of its own), so that all m hold at once: what is shown to be absent is as safe as what is shown to be there.
+- A row is not tested where cases have no value and fewer than `LEAST_TESTED` have one.
+- Intervals, and tests that resample, take the cases as they were drawn: so many of each difficulty, or, where families
+  are pooled, of each family and of the solved cases that damage is counted above.
 - Every verdict word, and the answer of a family, rests on corrected intervals. An effect in either direction, and an
   equivalence, need the adjusted p too.
 - A control stands outside that family; it passes when its whole 95 % interval lies beyond its smallest effect (within
@@ -46,6 +49,7 @@ READING_CODE = {"undecided": 0, "steps": 1, "frames": 2, "single pass": 3}
 ORDER_WORKS = 0.5
 # Fewer cases, all alike, could pass no exact sign test.
 LEAST_OF_CONTROLS = 5
+LEAST_TESTED = 12
 # Unit and meaning of each column of the table.
 COLUMNS = {
     "id": ("", "entry of config/claims.yaml; answer: the row that places a family"),
@@ -106,6 +110,7 @@ def judge(
     seed: int,
     draws: int,
     registered: Collection[str] | None = None,
+    tests: int | None = None,
 ) -> pd.DataFrame:
     """Judge every claim entry on its population, and place each family among the three answers.
 
@@ -120,6 +125,8 @@ def judge(
         Of every bootstrap and permutation; each row starts from the same seed, so no row depends on the others.
     registered : collection of str, optional
         Ids of the entries that are as they were when the cases were drawn; None: all.
+    tests : int, optional
+        Tests to correct for, where there are more than these data have rows for.
 
     Returns
     -------
@@ -143,7 +150,7 @@ def judge(
         for family in _families(claim, data)
     ]
     table = pd.DataFrame([measure.row for measure in measures])
-    table = table.assign(**_correct(measures, table, seed, draws))
+    table = table.assign(**_correct(measures, table, seed, draws, tests or 0))
     table["verdict"], table["reason"] = zip(*(_verdict(row) for row in table.to_dict("records")), strict=True)
     controls_of = {claim["id"]: claim.get("controls", []) for claim in claims}
     table = _apply_controls(table, controls_of)
@@ -205,11 +212,40 @@ def word(direction: str, smallest: float, estimate: float, low: float, high: flo
     return "contradicted" if opposite or ruled_out else "inconclusive"
 
 
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What a row is tested on.
+
+    Attributes
+    ----------
+    values : ndarray, (case,)
+        One a case; where damage is counted above a floor, the parts of the difference, floor behind.
+    strata : ndarray of int, (case,)
+        As the cases were drawn; see :func:`chainofsteps.statistics.inference.strata_of`.
+    regressor : ndarray, (case,), optional
+        Of a slope.
+    floor : int
+        Cases of the floor among them.
+    left_out : int
+        Cases of the row that the estimand has no value of.
+    """
+
+    values: np.ndarray
+    strata: np.ndarray
+    regressor: np.ndarray | None = None
+    floor: int = 0
+    left_out: int = 0
+
+    @property
+    def parts(self) -> np.ndarray:
+        """Numbers (case,) whose mean is the estimate."""
+        return self.values if self.regressor is None else inference.slope_parts(self.values, self.regressor)
+
+
 @dataclass(frozen=True)
 class _Measure:
     row: dict
-    values: np.ndarray | None = None
-    regressor: np.ndarray | None = None
+    sample: Sample | None = None
 
 
 @dataclass(frozen=True)
@@ -280,8 +316,8 @@ def _places(claim: dict, data: _Data) -> list[tuple[str, str]]:
     return [(name, model) for name in claim["experiments"] for model in claim.get("models", [data.model])]
 
 
-def case_values(claim: dict, family: str, datasets: Sequence[xr.Dataset]) -> xr.DataArray:
-    """Values of an entry, of the cases of a family or of all that are no floor.
+def draw_sample(claim: dict, family: str, datasets: Sequence[xr.Dataset]) -> Sample:
+    """Values of an entry, of the cases of a family or of all, and how these cases were drawn.
 
     Parameters
     ----------
@@ -293,15 +329,39 @@ def case_values(claim: dict, family: str, datasets: Sequence[xr.Dataset]) -> xr.
 
     Returns
     -------
-    DataArray
-        Over ``case``, first.
+    Sample
+
+    Raises
+    ------
+    Refused, NotMeasured
+        What the estimand refuses; no variable to regress on.
     """
+    estimand, first = ESTIMANDS[claim["estimand"]], datasets[0]
     values = PER_CASE[claim["estimand"]](*datasets, **claim.get("settings", {}))
-    if "family" not in datasets[0].variables:
-        return values
-    of_case = datasets[0]["family"].sel(case=values["case"]).values
-    here = ~np.isin(values["case"].values, datasets[0]["case"].values[is_solved(datasets[0])])
-    return values.isel(case=here if family == POOLED else here & (of_case == family))
+    known = [name for name in ("family", "difficulty") if name in first.variables]
+    drawn = first[known].sel(case=values["case"].values)
+    # Sums of shares leave dust of 1e-17, which would decide signs; + 0.0 turns -0.0 into 0.
+    values = values.values.round(DECIMALS) + 0.0
+    labels = drawn["difficulty"].values if "difficulty" in drawn.variables else np.zeros(len(values), int)
+    left_out = first.sizes["case"] - len(values)
+    if "family" not in first.variables:
+        regressor = None
+        if estimand.slope_on:
+            if estimand.slope_on not in known:
+                raise Refused(f"{family} features", estimand.slope_on, "no such variable", "one number a case")
+            regressor = _own_range(drawn[estimand.slope_on].values)
+        return Sample(values, inference.strata_of(labels), regressor, left_out=left_out)
+    solved, asked = is_solved(drawn), ~is_solved(first)
+    here = ~solved
+    if family != POOLED:
+        here, asked = (of & (each["family"] == family).values for of, each in ((here, drawn), (asked, first)))
+    left_out = int(asked.sum() - here.sum())
+    strata = inference.strata_of(drawn["family"].values.astype(str)[here] if family == POOLED else labels[here])
+    if not (estimand.above_floor and solved.any()):
+        return Sample(values[here], strata, left_out=left_out)
+    parts = inference.difference_parts(values[here], values[solved])
+    behind = np.full(solved.sum(), strata.max() + 1)
+    return Sample(parts, np.concatenate([strata, behind]), floor=int(solved.sum()), left_out=left_out)
 
 
 def _measure(claim: dict, family: str, data: _Data, registered: Collection[str] | None) -> _Measure:
@@ -345,13 +405,12 @@ def _measure(claim: dict, family: str, data: _Data, registered: Collection[str] 
 
     used = [index[place] for place in places]
     try:
-        per_case = case_values(claim, family, used)
+        sample = draw_sample(claim, family, used)
     except NotMeasured as lack:
         return _Measure(row | {"verdict": "not testable here", "reason": str(lack)})
-    # Sums of shares leave dust of 1e-17, which would decide signs; + 0.0 turns -0.0 into 0.
-    values = per_case.values.round(DECIMALS) + 0.0
+    cases = len(sample.values) - sample.floor
     row |= {
-        "n_cases": len(values),
+        "n_cases": cases,
         "n_seeds": used[0].sizes.get("seed", 0),
         "order": " - ".join(each.attrs["order"] for each in used),
         "network_evaluations": "; ".join(
@@ -362,34 +421,31 @@ def _measure(claim: dict, family: str, data: _Data, registered: Collection[str] 
     if claim["role"] == "control" and claim["direction"] == "greater" and solves < ORDER_WORKS:
         reason = f"the order solves {solves:.2f} of its cases, of which {ORDER_WORKS} are needed"
         return _Measure(row | {"verdict": "not testable here", "reason": reason})
-    least = LEAST_OF_CONTROLS if claim["role"] == "control" else inference.LEAST_CASES
-    if len(values) < least and used[0].sizes["case"] >= inference.LEAST_CASES:
-        reason = f"{len(values)} cases in which it can be asked, of which {least} are needed"
+    least = (
+        LEAST_OF_CONTROLS if claim["role"] == "control" else LEAST_TESTED if sample.left_out else inference.LEAST_CASES
+    )
+    if cases < least and used[0].sizes["case"] >= inference.LEAST_CASES:
+        reason = f"{cases} cases in which it can be asked, of which {least} are needed"
         return _Measure(row | {"verdict": "not testable here", "reason": reason})
-    regressor = None
-    if estimand.slope_on:
-        if estimand.slope_on not in used[0]:
-            raise Refused(f"{family} features", estimand.slope_on, "no such variable", "one number a case")
-        regressor = _own_range(used[0][estimand.slope_on].sel(case=per_case["case"]).values)
-    row["estimate"] = inference.estimate(values, regressor)
-    if inference.is_constant(values):
-        return _Measure(row | _judge_constant(claim, values))
-    if regressor is not None and inference.is_constant(regressor):
+    row["estimate"] = inference.estimate(sample.parts)
+    if inference.is_constant(sample.values):
+        return _Measure(row | _judge_constant(claim, sample.values))
+    if sample.regressor is not None and inference.is_constant(sample.regressor):
         row |= {"estimate": np.nan, "verdict": "not testable here", "reason": f"constant {estimand.slope_on}"}
         return _Measure(row)
-    return _Measure(row, values, regressor)
+    return _Measure(row, sample)
 
 
 def _test(claim: dict, measure: _Measure, seed: int, draws: int) -> _Measure:
     """With its interval and p, where there are values to test."""
-    row, values, regressor = measure.row, measure.values, measure.regressor
-    if values is None:
+    row, sample = measure.row, measure.sample
+    if sample is None:
         return measure
-    low, high = inference.bca_interval(values, draws, seed, 1 - ALPHA, regressor)
+    low, high = inference.bca_interval(sample.parts, draws, seed, 1 - ALPHA, sample.strata)
     if not np.isfinite([low, high]).all():
         return _Measure(row | {"verdict": "inconclusive", "reason": "constant resamples"})
-    p = p_value(claim, values, regressor, seed, draws)
-    return _Measure(row | {"ci_low": low, "ci_high": high, "p": p}, values, regressor)
+    p = p_value(claim, sample, seed, draws)
+    return _Measure(row | {"ci_low": low, "ci_high": high, "p": p}, sample)
 
 
 def _solved_share(dataset: xr.Dataset, family: str) -> float:
@@ -414,34 +470,35 @@ def _judge_constant(claim: dict, values: np.ndarray) -> dict:
     return {"verdict": "inconclusive", "reason": "constant outcome"}
 
 
-def p_value(claim: dict, values: np.ndarray, regressor: np.ndarray | None, seed: int, draws: int) -> float:
-    """p of an entry's test on its values (case,); of a control, against its bound."""
+def p_value(claim: dict, sample: Sample, seed: int, draws: int) -> float:
+    """p of an entry's test on its sample; of a control, against its bound."""
     if claim["test"] == "tost":
-        return inference.tost(values, claim["smallest_effect"]["value"], draws, seed)
+        return inference.tost(sample.parts, claim["smallest_effect"]["value"], draws, seed, sample.strata)
     if claim["test"] == "sign_flip":
-        return inference.sign_flip(values, draws, seed)
+        return inference.sign_flip(sample.values, draws, seed)
     if claim["test"] == "mcnemar":
-        return inference.mcnemar_p(values)
+        return inference.mcnemar_p(sample.values)
     if claim["test"] == "permutation":
-        return inference.permutation_p(values, regressor, draws, seed)
+        return inference.permutation_p(sample.values, sample.regressor, draws, seed)
     bounded = claim["role"] == "control" and claim["direction"] != "absent"
     null = claim["smallest_effect"]["value"] if bounded else 0.0
-    return inference.bootstrap_p(values, draws, seed, regressor, null)
+    return inference.bootstrap_p(sample.parts, draws, seed, null, sample.strata)
 
 
-def _correct(measures: list[_Measure], table: pd.DataFrame, seed: int, draws: int) -> dict[str, np.ndarray]:
+def _correct(measures: list[_Measure], table: pd.DataFrame, seed: int, draws: int, tests: int) -> dict[str, np.ndarray]:
     corrected = {name: np.full(len(table), np.nan) for name in ("p_adjusted", "ci_low_corrected", "ci_high_corrected")}
-    tests = (table["role"] == "confirmatory") & (table["status"] != "exploratory")
-    tested = (tests & (table["verdict"] != "not testable here")).to_numpy().nonzero()[0]
+    confirmatory = (table["role"] == "confirmatory") & (table["status"] != "exploratory")
+    tested = (confirmatory & (table["verdict"] != "not testable here")).to_numpy().nonzero()[0]
     # A row without a p still counts as a test: dropping it after seeing the data would spare the others.
     p_values = table["p"].fillna(1.0).to_numpy()[tested]
-    for index, adjusted in zip(tested, inference.holm(p_values), strict=True):
+    adjusted = inference.holm(np.concatenate([p_values, np.ones(max(0, tests - len(tested)))]))
+    for index, p in zip(tested, adjusted, strict=False):
         measure = measures[index]
-        if measure.values is None:
+        if measure.sample is None:
             continue
-        level = corrected_level(measure.row["direction"], len(tested))
-        interval = inference.bca_interval(measure.values, draws, seed, level, measure.regressor)
-        corrected["p_adjusted"][index] = adjusted
+        level = corrected_level(measure.row["direction"], len(adjusted))
+        interval = inference.bca_interval(measure.sample.parts, draws, seed, level, measure.sample.strata)
+        corrected["p_adjusted"][index] = p
         corrected["ci_low_corrected"][index], corrected["ci_high_corrected"][index] = interval
     return corrected
 
@@ -452,8 +509,8 @@ def corrected_level(direction: str, tests: int) -> float:
     return 1 - (2 if direction == "equivalent" else 1) * ALPHA / tests
 
 
-def tested_values(claims: Sequence[dict], datasets: Iterable[xr.Dataset]) -> list[tuple[dict, str, np.ndarray]]:
-    """Values of every row that is tested on a mean: what a calibration draws cases from.
+def tested_samples(claims: Sequence[dict], datasets: Iterable[xr.Dataset]) -> list[tuple[dict, str, Sample]]:
+    """Sample of every row that is tested on a mean: what a calibration draws cases from.
 
     Parameters
     ----------
@@ -463,7 +520,7 @@ def tested_values(claims: Sequence[dict], datasets: Iterable[xr.Dataset]) -> lis
     Returns
     -------
     list of tuple
-        Entry, family and values (case,); rows whose cases are all alike, slopes and controls are left out.
+        Entry, family and sample; rows that are not tested, slopes and controls are left out.
     """
     check_entries(claims)
     data = _index(datasets)
@@ -472,8 +529,8 @@ def tested_values(claims: Sequence[dict], datasets: Iterable[xr.Dataset]) -> lis
         if claim["role"] == "confirmatory" and not ESTIMANDS[claim["estimand"]].slope_on:
             for family in _families(claim, data):
                 measure = _measure(claim, family, data, None)
-                if measure.values is not None:
-                    found.append((claim, family, measure.values))
+                if measure.sample is not None:
+                    found.append((claim, family, measure.sample))
     return found
 
 

@@ -31,7 +31,7 @@ def shares_of(values):
 
 def test_nested_shares_are_those_that_were_put_in():
     shares = np.mean([shares_of(nested(2, 1, 2, rng_seed=i)) for i in range(50)], axis=0)
-    assert shares == pytest.approx([4 / 9, 1 / 9, 4 / 9], abs=0.02)
+    assert shares == pytest.approx([4 / 9, 1 / 9, 4 / 9], abs=0.05)
 
 
 def test_nested_shares_are_those_of_restricted_maximum_likelihood():
@@ -64,7 +64,7 @@ def test_intervals_of_several_numbers_are_those_of_each():
     lows, highs = inference.bca_intervals(lambda cases: np.moveaxis(values[cases].mean(-2), -1, 0), 30, DRAWS, 5)
     for column, low, high in zip(values.T, lows, highs, strict=True):
         # The two widen for few cases in ways of their own.
-        assert inference.bca_interval(column, DRAWS, 5) == pytest.approx((low, high), abs=0.02)
+        assert inference.bca_interval(column, DRAWS, 5) == pytest.approx((low, high), abs=0.05)
 
 
 def test_the_interval_of_a_share_holds_the_truth():

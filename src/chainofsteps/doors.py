@@ -29,6 +29,7 @@ from chainofsteps.statistics.claims import FEATURES, check_entries, check_experi
 SCHEMAS = Path("workflow/schemas")
 EXPERIMENTS = "interventions.experiments"
 BLOCK_REACH = 10  # indices that a case may take
+COMPARING = ("layers",)  # kinds of experiments that ask about the cases of a world together
 OVERRIDES = ("models", "families", "count", "seeds")
 
 

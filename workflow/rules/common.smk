@@ -12,6 +12,7 @@ from pathlib import Path
 from chainofsteps import worlds
 from chainofsteps.doors import (
     BLOCK_REACH,
+    COMPARING,
     check_blocks,
     check_claims,
     check_config,
@@ -28,6 +29,7 @@ from chainofsteps.doors import (
 from chainofsteps.ledger.sources import LOCK, module_files
 from chainofsteps.models.check import MANIFEST
 from chainofsteps.refusal import Refused, or_exit
+from chainofsteps.sampling.parts import case_groups, shard_bounds, share_out
 from chainofsteps.statistics.registration import NONE, entry_hashes, read_registration
 
 HERE = Path.cwd()
@@ -49,6 +51,7 @@ with or_exit():
 MODEL = MODELS[config["model"]]
 FAMILIES = config["cases"]["families"]
 EXPERIMENTS = list(config["experiments"])
+SHARDS = config["shards"]
 RESULTS = Path(config["results"])
 LOGS = Path("logs") / RESULTS
 FIRST = {"cases": config["cases"]["first"], "interventions": config["interventions"]["first"]}
@@ -61,6 +64,7 @@ wildcard_constraints:
     experiment="|".join(SAMPLED),
     model="|".join(map(re.escape, MODELS)),
     vae="shipped|trained",
+    shard="[0-9]+",
     intervention="|".join(INTERVENING),
     world=f"({SOLVED})?({'|'.join(worlds.families())})",
 
@@ -174,6 +178,24 @@ def worlds_of(intervention):
     given = INTERVENING[intervention]
     solved = config["interventions"]["solved"] if given["kind"] == "erasure" else []
     return [*given["families"], *(f"{SOLVED}{family}" for family in solved)]
+
+
+def get_cases_at_once(wildcards):
+    """Cases of a world that an experiment takes through the loop together; 0 all of them, where it compares cases."""
+    compares = INTERVENING[wildcards.intervention]["kind"] in COMPARING
+    return 0 if compares else config["interventions"]["cases_at_once"]
+
+
+def get_intervention_shards(wildcards):
+    """First group of cases, and the one behind the last, of each shard of an experiment."""
+    groups = case_groups(INTERVENING[wildcards.intervention]["count"], get_cases_at_once(wildcards))
+    return share_out(len(groups) * len(worlds_of(wildcards.intervention)), SHARDS)
+
+
+def get_sampled_shards(wildcards):
+    """First case, and the one behind the last, of each shard of a sampling condition."""
+    experiment = SAMPLED[wildcards.experiment]
+    return shard_bounds(experiment["count"], len(experiment["seeds"]), config["batch"], SHARDS)
 
 
 def get_experiment_modules(source, *interventions):

@@ -18,12 +18,15 @@ from chainofsteps.doors import (
     check_config,
     check_interventions,
     check_models,
+    check_orders,
     check_sampled,
+    check_shape,
     check_space,
     check_stability,
     check_success,
     check_weights,
     kinds_of,
+    leave_out,
     vae_source,
 )
 from chainofsteps.ledger.sources import LOCK, module_files
@@ -38,15 +41,18 @@ VALUES = ["--config"] if workflow.config_settings.config else []
 CONFIG_FILES = " + ".join(map(str, ["config/config.yaml", *OVERLAYS, *VALUES]))
 
 with or_exit():
+    LEFT_OUT = leave_out(config)
     check_config(config, CONFIG_FILES)
     MODELS = check_models("config/models.yaml", config["model"], CONFIG_FILES)
     check_success(config["success"], MODELS, CONFIG_FILES)
     INTERVENING = check_interventions(config, MODELS, CONFIG_FILES)
     ASKED = config["experiments"], config["controls"], config["cases"]["count"], config["seeds"]
     SAMPLED = check_sampled(*ASKED, CONFIG_FILES)
-    CLAIMS = check_claims("config/claims.yaml", kinds_of(config, INTERVENING), MODELS)["claims"]
+    CLAIMS = check_claims("config/claims.yaml", kinds_of(config, INTERVENING), MODELS, LEFT_OUT)["claims"]
     check_stability(config, MODELS, CONFIG_FILES)
-    check_space(config, MODELS[config["model"]])
+    check_orders(config, SAMPLED, INTERVENING, MODELS, CONFIG_FILES)
+    if "hub" not in MODELS[config["model"]]:
+        check_space(config, MODELS[config["model"]])
 
 MODEL = MODELS[config["model"]]
 FAMILIES = config["cases"]["families"]
@@ -57,6 +63,16 @@ LOGS = Path("logs") / RESULTS
 FIRST = {"cases": config["cases"]["first"], "interventions": config["interventions"]["first"]}
 FIGURES = RESULTS / "figures"
 SOLVED = "solved_"  # before the name of a family: its cases when all is done
+
+
+# A dry run plans what this machine could not hold.
+onstart:
+    with or_exit():
+        for name in dict.fromkeys([config["model"], *get_intervening()]):
+            if "hub" in MODELS[name]:
+                check_shape("config/models.yaml", name, MODELS[name])
+        if "hub" in MODEL:
+            check_space(config, MODEL)
 
 
 wildcard_constraints:
@@ -83,7 +99,9 @@ def get_weights(wildcards):
 
 @or_exit()
 def get_shipped(model):
-    """As get_weights, of a model by name."""
+    """As get_weights, of a model by name; of a model of the hub its manifest, which is made when it is fetched."""
+    if "hub" in MODELS[model]:
+        return expand(rules.fetch_model.output, model=model)
     return check_weights("config/models.yaml", model)
 
 
@@ -93,8 +111,9 @@ def get_model(wildcards):
 
 
 def get_entry(model):
-    """As get_model, of a model by name."""
-    return {key: value for key, value in MODELS[model].items() if key not in ("training", "orders")}
+    """As get_model, of a model by name; one of the hub with the folder that it is fetched to."""
+    fetched = {"path": str(Path(config["hub"]["cache"]) / model)} if "hub" in MODELS[model] else {}
+    return {key: value for key, value in MODELS[model].items() if key not in ("training", "orders")} | fetched
 
 
 @or_exit()
@@ -255,6 +274,13 @@ def get_first_case(wildcards):
     return REPEATED["first"] + BLOCK_REACH * REPEATED["count"] * int(wildcards.block)
 
 
+def get_targets():
+    """What a run makes: verdicts and report, or what comes before them where it leaves out what claims need."""
+    if LEFT_OUT:
+        return [*expand(rules.extract_features.output, model=config["model"], experiment=SAMPLED, family=FAMILIES)]
+    return [*rules.judge_claims.output, *rules.write_report.output]
+
+
 def get_registration(block):
     """Registration that confirmatory cases of a block are drawn under; pilot cases need none."""
     if config["cases"]["purpose"] != "confirmatory":
@@ -280,8 +306,11 @@ def get_scored(family):
     return expand(rules.draw_worlds.output, world=family)
 
 
+@or_exit()
 def get_claimed():
     """Datasets of the experiments that claims name, with each of their models."""
+    if LEFT_OUT:
+        raise Refused(CONFIG_FILES, LEFT_OUT[0], "null", "an experiment: without it claims cannot be judged")
     pairs = [
         (name, model)
         for claim in CLAIMS
@@ -299,7 +328,9 @@ def get_claimed():
 
 def get_hashes():
     """Hashes of the entries of the claims by block, as they and their settings are now."""
-    revisions = {name: model.get("revision", NONE) for name, model in MODELS.items()}
+    revisions = {
+        name: model.get("revision", model.get("hub", {}).get("commit", NONE)) for name, model in MODELS.items()
+    }
     return entry_hashes(CLAIMS, config, {**SAMPLED, **INTERVENING}, revisions)
 
 

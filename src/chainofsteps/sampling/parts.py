@@ -30,7 +30,7 @@ def file_hashes(paths: Iterable[str | Path]) -> dict[str, str]:
 
 
 def share_out(count: int, shards: int) -> list[tuple[int, int]]:
-    """First of so many things, and the one behind the last, of each shard; fewer shards where there are fewer things."""
+    """First of so many things, and the one behind the last, of each shard; fewer shards where things are fewer."""
     shards = min(shards, count)
     return [(count * n // shards, count * (n + 1) // shards) for n in range(shards)]
 

@@ -135,7 +135,7 @@ def check_models(path: str | Path, name: str, where: object) -> dict:
     dict
         Entries by name.
 
-    Of a model on the hub the shape is asked when a run starts (`check_shape`): its plan can be made without cases of it.
+    Of a model on the hub the shape is asked when a run starts (`check_shape`): its plan can be made without its cases.
 
     Raises
     ------

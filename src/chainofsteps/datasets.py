@@ -7,6 +7,7 @@ data give the same bytes, and a half-written file never has the final name.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from dataclasses import dataclass
@@ -372,15 +373,73 @@ def write(dataset: xr.Dataset, path: str | Path, schema: str) -> None:
     path = Path(path)
     # Without what a source file was encoded by: it would cut strings to that file's longest.
     dataset = check(finished(dataset, schema), schema, path).drop_encoding()
-    encoding = {
-        name: {"zlib": True, "complevel": 1, "shuffle": True}
+    write_file(dataset, path, compression(dataset))
+
+
+def compression(dataset: xr.Dataset) -> dict[str, dict]:
+    """Encoding of what is large enough to be compressed, as xarray takes it."""
+    return {
+        str(name): {"zlib": True, "complevel": 1, "shuffle": True}
         for name, variable in dataset.data_vars.items()
         if variable.size > 1024 and variable.dtype.kind in "fiu"
     }
+
+
+class _Sink(io.FileIO):
+    """A file that takes all that is written and keeps the first error for later.
+
+    HDF5 that meets a full disk raises any of several errors and may then end the process, so it is not told.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        left = memoryview(data).cast("B")
+        try:
+            while left and self.error is None:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = error
+        return memoryview(data).nbytes
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return 0
+
+
+def write_file(dataset: xr.Dataset, path: Path, encoding: dict | None = None, sync: bool = False) -> None:
+    """Write a dataset as it is, without a copy in memory; the name appears only when the file is whole.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    path : path
+    encoding : dict, optional
+        By variable, as xarray takes it.
+    sync : bool
+        Whether the disk has the file before it has its name.
+
+    Raises
+    ------
+    Refused
+        There is no space for it, or no such folder.
+    """
     partial = path.with_name(path.name + ".partial")
     try:
-        # By way of memory: HDF5 that meets a full disk raises any of several errors and may then end the process.
-        partial.write_bytes(dataset.to_netcdf(None, engine="h5netcdf", encoding=encoding))
+        with _Sink(partial, "w+") as file:
+            try:
+                dataset.to_netcdf(file, engine="h5netcdf", encoding=encoding)
+            except Exception:
+                # Of a file that lacks what was written to it.
+                if file.error is None:
+                    raise
+            if file.error is not None:
+                raise file.error
+            if sync:
+                os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
         raise Refused(path, "file", f"cannot be written ({error.strerror or error})", "a folder with space") from error

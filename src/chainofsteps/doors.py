@@ -12,6 +12,7 @@ from pathlib import Path
 from chainofsteps import worlds
 from chainofsteps.configuration import check_choice, check_schema, load_yaml
 from chainofsteps.models.check import (
+    FORM_LAYERS,
     MANIFEST,
     PATCH_SIZE,
     SPATIAL_FACTOR,
@@ -29,6 +30,7 @@ from chainofsteps.statistics.claims import FEATURES, check_entries, check_experi
 SCHEMAS = Path("workflow/schemas")
 EXPERIMENTS = "interventions.experiments"
 BLOCK_REACH = 10  # indices that a case may take
+COMPARING = ("layers",)  # kinds of experiments that ask about the cases of a world together
 OVERRIDES = ("models", "families", "count", "seeds")
 
 
@@ -46,6 +48,67 @@ def check_config(config: dict, where: object) -> None:
         check_schema(_nested(field, own_settings(given)), _nested(field, schemas[given["kind"]], "properties"), where)
     for family in config["cases"]["families"]:
         check_choice(where, "cases.families", family, worlds.families())
+
+
+def leave_out(config: dict) -> list[str]:
+    """Take away the experiments that an overlay sets to null; a configuration laid over another cannot do it otherwise.
+
+    Parameters
+    ----------
+    config : dict
+        Changed in place.
+
+    Returns
+    -------
+    list of str
+        Their names.
+    """
+    left_out = []
+    for part in (config, config.get("controls"), config.get("interventions")):
+        experiments = part.get("experiments") if isinstance(part, dict) else None
+        if isinstance(experiments, dict):
+            names = [name for name, given in experiments.items() if given is None]
+            left_out += names
+            for name in names:
+                del experiments[name]
+    return left_out
+
+
+def check_orders(config: dict, sampled: dict[str, dict], interventions: dict, models: dict, where: object) -> None:
+    """Refuse an order in which frames take turns where a model of the hub gives all frames one timestep.
+
+    Parameters
+    ----------
+    config : dict
+        Valid by its schema.
+    sampled : dict
+        As `check_sampled` gives them.
+    interventions : dict
+        As `check_interventions` gives them.
+    models : dict
+        As `check_models` gives them.
+    where : object
+        The configuration, for the message.
+
+    Raises
+    ------
+    Refused
+    """
+    controls = config["controls"]["experiments"]
+    asked = [
+        (f"{'controls.' * (name in controls)}experiments.{name}.order", given["order"], config["model"])
+        for name, given in sampled.items()
+    ]
+    for name, given in interventions.items():
+        settings, field = given["settings"], f"{EXPERIMENTS}.{name}"
+        orders = [(f"{field}.order", settings["order"])] if "order" in settings else []
+        orders += [(f"{field}.orders", order) for order in settings.get("orders", ())]
+        asked += [(*each, model) for each in orders for model in given["models"]]
+    for field, order, model in asked:
+        form = models[model].get("form", "ti2v")
+        if order != "joint" and form != "ti2v":
+            accepted = f"joint, with {model} of form {form}; null leaves the experiment out"
+            raise Refused(where, field, order, accepted)
 
 
 def own_settings(experiment: dict) -> dict:
@@ -72,6 +135,8 @@ def check_models(path: str | Path, name: str, where: object) -> dict:
     dict
         Entries by name.
 
+    Of a model on the hub the shape is asked when a run starts (`check_shape`): its plan can be made without its cases.
+
     Raises
     ------
     Refused
@@ -80,7 +145,8 @@ def check_models(path: str | Path, name: str, where: object) -> dict:
     check_choice(where, "model", name, models)
     for each, model in models.items():
         _check_place(path, each, model)
-    _check_shape(path, name, models[name])
+    if "hub" not in models[name]:
+        check_shape(path, name, models[name])
     for name, model in models.items():
         if "training" in model:
             _check_training(path, name, models)
@@ -120,7 +186,13 @@ def _check_place(path: str | Path, name: str, model: dict) -> None:
     refuse_shape(f"{path}: {name}", **factors, **shape)
 
 
-def _check_shape(path: str | Path, name: str, model: dict) -> None:
+def check_shape(path: str | Path, name: str, model: dict) -> None:
+    """Refuse a model whose videos have not the shape of the worlds' pictures.
+
+    Raises
+    ------
+    Refused
+    """
     if model["frames"] != worlds.FRAMES or {model["height"], model["width"]} != {worlds.SIZE}:
         given = f"{model['frames']} frames of {model['height']} x {model['width']}"
         raise Refused(path, f"{name}.frames", given, f"{worlds.FRAMES} frames of {worlds.SIZE} x {worlds.SIZE}")
@@ -146,7 +218,7 @@ def check_success(success: dict, models: dict, where: object) -> None:
         check_choice(where, "success.families", family, worlds.families())
     for name in success["models"]:
         check_choice(where, "success.models", name, [name for name, model in models.items() if "orders" in model])
-        _check_shape("config/models.yaml", name, models[name])
+        check_shape("config/models.yaml", name, models[name])
     if success["followed"] > success["count"]:
         raise Refused(where, "success.followed", success["followed"], f"at most success.count, {success['count']}")
 
@@ -183,7 +255,8 @@ def check_interventions(config: dict, models: dict, where: object) -> dict[str, 
             check_choice(where, f"{field}.families", family, worlds.families())
         for model in experiment["models"]:
             check_choice(where, f"{field}.models", model, models)
-            _check_shape("config/models.yaml", model, models[model])
+            if "hub" not in models[model]:
+                check_shape("config/models.yaml", model, models[model])
             _check_reach(where, field, given["kind"], settings, models[model])
         experiments[name] = {"kind": given["kind"], "settings": settings, **experiment}
     return experiments
@@ -191,7 +264,10 @@ def check_interventions(config: dict, models: dict, where: object) -> dict[str, 
 
 def _check_reach(where: object, field: str, kind: str, settings: dict, model: dict) -> None:
     """Steps, frames and layers that there are: of the settings' own number of steps, and of the model's network."""
-    layers, latent_frames = network_size(model["path"], model["frames"])
+    if "hub" in model:
+        layers, latent_frames = FORM_LAYERS[model["form"]], (model["frames"] - 1) // TEMPORAL_FACTOR + 1
+    else:
+        layers, latent_frames = network_size(model["path"], model["frames"])
     cells, doses = settings.get("cells", {}), settings.get("doses", {})
     within = [
         ("at_frames", settings.get("at_frames", ()), 1, latent_frames - 1),
@@ -382,7 +458,7 @@ def check_stability(config: dict, models: dict, where: object) -> None:
     """
     for model in config["stability"]["models"]:
         check_choice(where, "stability.models", model, models)
-        _check_shape("config/models.yaml", model, models[model])
+        check_shape("config/models.yaml", model, models[model])
 
 
 def check_blocks(config: dict, where: object) -> None:
@@ -415,7 +491,9 @@ def kinds_of(config: dict, interventions: dict[str, dict]) -> dict[str, str]:
     return sampled | {name: given["kind"] for name, given in interventions.items()}
 
 
-def check_claims(path: str | Path, kinds: dict[str, str], models: Collection[str]) -> dict:
+def check_claims(
+    path: str | Path, kinds: dict[str, str], models: Collection[str], left_out: Collection[str] = ()
+) -> dict:
     """Read the claims; each must be one that can be judged, and name experiments and models that there are.
 
     Parameters
@@ -424,6 +502,9 @@ def check_claims(path: str | Path, kinds: dict[str, str], models: Collection[str
     kinds : dict
         As `kinds_of` gives them.
     models : collection of str
+    left_out : collection of str
+        Experiments that this run does without: entries that name them, or a control that does, are not among the claims
+        returned.
 
     Raises
     ------
@@ -431,6 +512,8 @@ def check_claims(path: str | Path, kinds: dict[str, str], models: Collection[str
     """
     claims = check_schema(load_yaml(path), load_yaml(SCHEMAS / "claims.schema.yaml"), path)
     check_entries(claims["claims"], path)
+    missing = [each["id"] for each in claims["claims"] if set(left_out) & set(each.get("experiments", ()))]
+    claims["claims"] = [each for each in claims["claims"] if not set(missing) & {each["id"], *each.get("controls", ())}]
     check_experiments(claims["claims"], kinds, path)
     for claim in claims["claims"]:
         for model in claim.get("models", []):

@@ -12,22 +12,27 @@ from pathlib import Path
 from chainofsteps import worlds
 from chainofsteps.doors import (
     BLOCK_REACH,
+    COMPARING,
     check_blocks,
     check_claims,
     check_config,
     check_interventions,
     check_models,
+    check_orders,
     check_sampled,
+    check_shape,
     check_space,
     check_stability,
     check_success,
     check_weights,
     kinds_of,
+    leave_out,
     vae_source,
 )
 from chainofsteps.ledger.sources import LOCK, module_files
 from chainofsteps.models.check import MANIFEST
 from chainofsteps.refusal import Refused, or_exit
+from chainofsteps.sampling.parts import case_groups, shard_bounds, share_out
 from chainofsteps.statistics.registration import NONE, entry_hashes, read_registration
 
 HERE = Path.cwd()
@@ -36,19 +41,23 @@ VALUES = ["--config"] if workflow.config_settings.config else []
 CONFIG_FILES = " + ".join(map(str, ["config/config.yaml", *OVERLAYS, *VALUES]))
 
 with or_exit():
+    LEFT_OUT = leave_out(config)
     check_config(config, CONFIG_FILES)
     MODELS = check_models("config/models.yaml", config["model"], CONFIG_FILES)
     check_success(config["success"], MODELS, CONFIG_FILES)
     INTERVENING = check_interventions(config, MODELS, CONFIG_FILES)
     ASKED = config["experiments"], config["controls"], config["cases"]["count"], config["seeds"]
     SAMPLED = check_sampled(*ASKED, CONFIG_FILES)
-    CLAIMS = check_claims("config/claims.yaml", kinds_of(config, INTERVENING), MODELS)["claims"]
+    CLAIMS = check_claims("config/claims.yaml", kinds_of(config, INTERVENING), MODELS, LEFT_OUT)["claims"]
     check_stability(config, MODELS, CONFIG_FILES)
-    check_space(config, MODELS[config["model"]])
+    check_orders(config, SAMPLED, INTERVENING, MODELS, CONFIG_FILES)
+    if "hub" not in MODELS[config["model"]]:
+        check_space(config, MODELS[config["model"]])
 
 MODEL = MODELS[config["model"]]
 FAMILIES = config["cases"]["families"]
 EXPERIMENTS = list(config["experiments"])
+SHARDS = config["shards"]
 RESULTS = Path(config["results"])
 LOGS = Path("logs") / RESULTS
 FIRST = {"cases": config["cases"]["first"], "interventions": config["interventions"]["first"]}
@@ -56,11 +65,22 @@ FIGURES = RESULTS / "figures"
 SOLVED = "solved_"  # before the name of a family: its cases when all is done
 
 
+# A dry run plans what this machine could not hold.
+onstart:
+    with or_exit():
+        for name in dict.fromkeys([config["model"], *get_intervening()]):
+            if "hub" in MODELS[name]:
+                check_shape("config/models.yaml", name, MODELS[name])
+        if "hub" in MODEL:
+            check_space(config, MODEL)
+
+
 wildcard_constraints:
     family="|".join(worlds.families()),
     experiment="|".join(SAMPLED),
     model="|".join(map(re.escape, MODELS)),
     vae="shipped|trained",
+    shard="[0-9]+",
     intervention="|".join(INTERVENING),
     world=f"({SOLVED})?({'|'.join(worlds.families())})",
 
@@ -79,7 +99,9 @@ def get_weights(wildcards):
 
 @or_exit()
 def get_shipped(model):
-    """As get_weights, of a model by name."""
+    """As get_weights, of a model by name; of a model of the hub its manifest, which is made when it is fetched."""
+    if "hub" in MODELS[model]:
+        return expand(rules.fetch_model.output, model=model)
     return check_weights("config/models.yaml", model)
 
 
@@ -89,8 +111,9 @@ def get_model(wildcards):
 
 
 def get_entry(model):
-    """As get_model, of a model by name."""
-    return {key: value for key, value in MODELS[model].items() if key not in ("training", "orders")}
+    """As get_model, of a model by name; one of the hub with the folder that it is fetched to."""
+    fetched = {"path": str(Path(config["hub"]["cache"]) / model)} if "hub" in MODELS[model] else {}
+    return {key: value for key, value in MODELS[model].items() if key not in ("training", "orders")} | fetched
 
 
 @or_exit()
@@ -176,6 +199,24 @@ def worlds_of(intervention):
     return [*given["families"], *(f"{SOLVED}{family}" for family in solved)]
 
 
+def get_cases_at_once(wildcards):
+    """Cases of a world that an experiment takes through the loop together; 0 all of them, where it compares cases."""
+    compares = INTERVENING[wildcards.intervention]["kind"] in COMPARING
+    return 0 if compares else config["interventions"]["cases_at_once"]
+
+
+def get_intervention_shards(wildcards):
+    """First group of cases, and the one behind the last, of each shard of an experiment."""
+    groups = case_groups(INTERVENING[wildcards.intervention]["count"], get_cases_at_once(wildcards))
+    return share_out(len(groups) * len(worlds_of(wildcards.intervention)), SHARDS)
+
+
+def get_sampled_shards(wildcards):
+    """First case, and the one behind the last, of each shard of a sampling condition."""
+    experiment = SAMPLED[wildcards.experiment]
+    return shard_bounds(experiment["count"], len(experiment["seeds"]), config["batch"], SHARDS)
+
+
 def get_experiment_modules(source, *interventions):
     """As get_modules, with those of the experiments' kinds and worlds."""
     families = dict.fromkeys(family_of(world) for name in interventions for world in worlds_of(name))
@@ -233,6 +274,13 @@ def get_first_case(wildcards):
     return REPEATED["first"] + BLOCK_REACH * REPEATED["count"] * int(wildcards.block)
 
 
+def get_targets():
+    """What a run makes: verdicts and report, or what comes before them where it leaves out what claims need."""
+    if LEFT_OUT:
+        return [*expand(rules.extract_features.output, model=config["model"], experiment=SAMPLED, family=FAMILIES)]
+    return [*rules.judge_claims.output, *rules.write_report.output]
+
+
 def get_registration(block):
     """Registration that confirmatory cases of a block are drawn under; pilot cases need none."""
     if config["cases"]["purpose"] != "confirmatory":
@@ -258,8 +306,11 @@ def get_scored(family):
     return expand(rules.draw_worlds.output, world=family)
 
 
+@or_exit()
 def get_claimed():
     """Datasets of the experiments that claims name, with each of their models."""
+    if LEFT_OUT:
+        raise Refused(CONFIG_FILES, LEFT_OUT[0], "null", "an experiment: without it claims cannot be judged")
     pairs = [
         (name, model)
         for claim in CLAIMS
@@ -277,7 +328,9 @@ def get_claimed():
 
 def get_hashes():
     """Hashes of the entries of the claims by block, as they and their settings are now."""
-    revisions = {name: model.get("revision", NONE) for name, model in MODELS.items()}
+    revisions = {
+        name: model.get("revision", model.get("hub", {}).get("commit", NONE)) for name, model in MODELS.items()
+    }
     return entry_hashes(CLAIMS, config, {**SAMPLED, **INTERVENING}, revisions)
 
 

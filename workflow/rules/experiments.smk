@@ -96,10 +96,51 @@ rule run_intervention:
         model=get_model,
         intervention=lambda wildcards: INTERVENING[wildcards.intervention],
         batch=COMMON["batch"],
+        cases_at_once=get_cases_at_once,
     message:
         "Run {wildcards.intervention} with {wildcards.model}"
     script:
         "../scripts/run_intervention.py"
+
+
+if SHARDS > 1:
+
+    use rule run_intervention as run_shard with:
+        output:
+            INTERVENTIONS / "{model}" / "{intervention}" / "shard_{shard}.nc",
+        log:
+            LOGS / "interventions" / "{model}" / "{intervention}" / "shard_{shard}.log",
+        benchmark:
+            LOGS / "interventions" / "{model}" / "{intervention}" / "shard_{shard}.tsv"
+        params:
+            model=get_model,
+            intervention=lambda wildcards: INTERVENING[wildcards.intervention],
+            batch=COMMON["batch"],
+            cases_at_once=get_cases_at_once,
+            shard=lambda wildcards: get_intervention_shards(wildcards)[int(wildcards.shard)],
+        message:
+            "Run shard {wildcards.shard} of {wildcards.intervention} with {wildcards.model}"
+
+    ruleorder: join_intervention > run_intervention
+
+    rule join_intervention:
+        input:
+            shards=lambda wildcards: expand(
+                rules.run_shard.output, shard=range(len(get_intervention_shards(wildcards))), **wildcards
+            ),
+            modules=get_modules("workflow/scripts/join_shards.py"),
+        output:
+            rules.run_intervention.output,
+        log:
+            LOGS / "interventions" / "{model}" / "{intervention}" / "join.log",
+        conda:
+            "../../environment.yml"
+        params:
+            schema=lambda wildcards: INTERVENING[wildcards.intervention]["kind"],
+        message:
+            "Join the shards of {wildcards.intervention} of {wildcards.model}"
+        script:
+            "../scripts/join_shards.py"
 
 
 rule plot_intervention:

@@ -2,7 +2,8 @@
 Samples every case under every experiment and keeps the decoded clean estimate of each step.
 
 REQUIRED INPUTS: {results}/cases/{family}.nc, the model's folder
-OUTPUTS: {results}/trajectories/{model}/{experiment}/{family}.nc
+OUTPUTS: {results}/trajectories/{model}/{experiment}/{family}.nc, and {family}/shard_{shard}.nc beside it where there are
+shards
 """
 
 
@@ -30,3 +31,42 @@ rule sample_trajectories:
         "Sample {wildcards.family}, {wildcards.experiment}, with {wildcards.model}"
     script:
         "../scripts/sample_trajectories.py"
+
+
+if SHARDS > 1:
+
+    use rule sample_trajectories as sample_shard with:
+        output:
+            RESULTS / "trajectories" / "{model}" / "{experiment}" / "{family}" / "shard_{shard}.nc",
+        log:
+            LOGS / "trajectories" / "{model}" / "{experiment}" / "{family}" / "shard_{shard}.log",
+        benchmark:
+            LOGS / "trajectories" / "{model}" / "{experiment}" / "{family}" / "shard_{shard}.tsv"
+        params:
+            model=get_model,
+            experiment=lambda wildcards: SAMPLED[wildcards.experiment],
+            batch=config["batch"],
+            shard=lambda wildcards: get_sampled_shards(wildcards)[int(wildcards.shard)],
+        message:
+            "Sample shard {wildcards.shard} of {wildcards.family}, {wildcards.experiment}, with {wildcards.model}"
+
+    ruleorder: join_trajectories > sample_trajectories
+
+    rule join_trajectories:
+        input:
+            shards=lambda wildcards: expand(
+                rules.sample_shard.output, shard=range(len(get_sampled_shards(wildcards))), **wildcards
+            ),
+            modules=get_modules("workflow/scripts/join_shards.py"),
+        output:
+            rules.sample_trajectories.output,
+        log:
+            LOGS / "trajectories" / "{model}" / "{experiment}" / "{family}" / "join.log",
+        conda:
+            "../../environment.yml"
+        params:
+            schema="trajectories",
+        message:
+            "Join the shards of {wildcards.family}, {wildcards.experiment}, of {wildcards.model}"
+        script:
+            "../scripts/join_shards.py"

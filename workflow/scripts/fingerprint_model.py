@@ -11,7 +11,7 @@ from chainofsteps.refusal import at_the_door
 
 with at_the_door(snakemake.log[0]):
     model = snakemake.params.model
-    hashes = read_manifest(model["path"], model["revision"])
+    hashes = read_manifest(model["path"], model.get("revision"))
     check_folder(model["path"], hashes)
     parameters = {}
     for name in hashes:

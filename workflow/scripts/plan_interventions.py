@@ -9,8 +9,7 @@ import torch
 from chainofsteps import datasets
 from chainofsteps.experiments.arms import cases_in
 from chainofsteps.experiments.plan import check_disk, measure_rates, plan_rows, time_line
-from chainofsteps.models.check import read_manifest
-from chainofsteps.models.load import load_pipeline
+from chainofsteps.models.placement import opened
 from chainofsteps.refusal import at_the_door
 
 terminal = sys.stderr  # all else goes to the log
@@ -19,14 +18,14 @@ with at_the_door(snakemake.log[0]):
     batch, rows, lines = snakemake.params.batch, [], []
     drawn = {Path(path).stem: datasets.read(path, "cases") for path in snakemake.input.cases}
     for name, model in snakemake.params.models.items():
-        pipe = load_pipeline(model["path"], hashes=read_manifest(model["path"], model["revision"]))
-        of_model = []
-        for intervention, given in snakemake.params.interventions.items():
-            if name in given["models"]:
-                cases = {world: drawn[world].isel(case=slice(given["count"])) for world in given["worlds"]}
-                of_model += plan_rows(pipe, name, model, intervention, given, cases, batch)
-        first, *_ = cases_in(next(iter(drawn.values())).isel(case=slice(1)))
-        lines.append(time_line(name, of_model, measure_rates(pipe, first, model, batch)))
+        with opened(model) as pipe:
+            of_model = []
+            for intervention, given in snakemake.params.interventions.items():
+                if name in given["models"]:
+                    cases = {world: drawn[world].isel(case=slice(given["count"])) for world in given["worlds"]}
+                    of_model += plan_rows(pipe, name, model, intervention, given, cases, batch)
+            first, *_ = cases_in(next(iter(drawn.values())).isel(case=slice(1)))
+            lines.append(time_line(name, of_model, measure_rates(pipe, first, model, batch)))
         rows += of_model
     plan = pd.DataFrame(rows)
     check_disk(plan, snakemake.output[0])

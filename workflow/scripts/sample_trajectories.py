@@ -1,24 +1,35 @@
-"""Sample the cases of a family; see chainofsteps.datasets for the variables made."""
+"""Sample the cases of a family, or a shard of them; see chainofsteps.datasets for the variables made."""
+
+from pathlib import Path
 
 import torch
 
 from chainofsteps import datasets
-from chainofsteps.models.check import read_manifest
-from chainofsteps.models.load import forget, load_pipeline
+from chainofsteps.models.check import MANIFEST
+from chainofsteps.models.placement import opened, revision_of
 from chainofsteps.refusal import at_the_door
+from chainofsteps.sampling.parts import Parts, file_hashes, write_shard
 from chainofsteps.sampling.trajectories import sample_trajectories
 
 with at_the_door(snakemake.log[0]):
     torch.set_num_threads(snakemake.threads)
     model, experiment = snakemake.params.model, snakemake.params.experiment
-    cases = datasets.read(snakemake.input.cases[0], "cases").isel(case=slice(experiment["count"]))
-    pipe = load_pipeline(model["path"], hashes=read_manifest(model["path"], model["revision"]))
-    if experiment["weights"] == "untrained":
-        forget(pipe, experiment["seed"])
-    trajectories = sample_trajectories(pipe, cases, model, experiment, experiment["seeds"], snakemake.params.batch)
+    shard = snakemake.params.get("shard")
+    cases = datasets.read(snakemake.input.cases[0], "cases").isel(case=slice(*(shard or (0, experiment["count"]))))
+    files = [*snakemake.input.cases, *snakemake.input.modules, Path(model["path"]) / MANIFEST]
+    with opened(model, experiment["seed"] if experiment["weights"] == "untrained" else None) as pipe:
+        basis = [dict(snakemake.params.items()), file_hashes(files), snakemake.threads, str(pipe._execution_device)]
+        parts = Parts(f"{snakemake.output[0]}.parts", basis)
+        trajectories = sample_trajectories(
+            pipe, cases, model, experiment, experiment["seeds"], snakemake.params.batch, parts
+        )
     trajectories.attrs |= {
         "model_id": snakemake.wildcards.model,
-        "model_revision": model["revision"],
+        "model_revision": revision_of(model),
         "experiment": snakemake.wildcards.experiment,
     }
-    datasets.write(trajectories, snakemake.output[0], "trajectories")
+    if shard:
+        write_shard(trajectories, snakemake.output[0])
+    else:
+        datasets.write(trajectories, snakemake.output[0], "trajectories")
+    parts.remove()

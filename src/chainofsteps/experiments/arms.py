@@ -21,6 +21,7 @@ from chainofsteps.sampling.decode import decode
 from chainofsteps.sampling.interventions import Intervention
 from chainofsteps.sampling.loop import Observer, Stream, count_evaluations, prepare_order, sample
 from chainofsteps.sampling.orders import Order
+from chainofsteps.sampling.parts import ordered
 from chainofsteps.sampling.trajectories import loop_settings, stream_seed
 
 CLEAN = "clean"
@@ -264,6 +265,17 @@ def outcome_dataset(run: Run, outcome: Outcome, source: xr.Dataset, made_by: obj
 def world_name(case: worlds.Case) -> str:
     """Family of a case, and whether all is done in it."""
     return f"{case.family}, solved" if case.solved else case.family
+
+
+def join_groups(parts: Sequence[xr.Dataset]) -> xr.Dataset:
+    """One dataset of a world whose cases went through the loop in groups: behind one another, in their order."""
+    if len(parts) == 1:
+        return parts[0]
+    first, *_ = parts
+    of_cases = [name for name in first.variables if "case" in first[name].dims]
+    rest = first.drop_vars(of_cases)
+    joined = xr.concat([part[of_cases].drop_vars(rest.coords, errors="ignore") for part in parts], "case")
+    return ordered(xr.merge([rest, joined], combine_attrs="override"), first.variables)
 
 
 def join_worlds(parts: Sequence[xr.Dataset]) -> xr.Dataset:

@@ -27,6 +27,7 @@ CONFIG_NAMES = {
 TEMPORAL_FACTOR = 4
 SPATIAL_FACTOR = 8
 PATCH_SIZE = (1, 2, 2)
+FORM_LAYERS = {"single": 40, "two_networks": 40, "ti2v": 30}  # of Wan's large networks, by form
 
 
 def check_folder(folder: str | Path, hashes: dict[str, str] | None = None) -> None:

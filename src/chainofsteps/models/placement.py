@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from diffusers import WanImageToVideoPipeline
 
-from chainofsteps.models.check import SPATIAL_FACTOR, TEMPORAL_FACTOR
+from chainofsteps.models.check import FORM_LAYERS, SPATIAL_FACTOR, TEMPORAL_FACTOR, read_manifest
+from chainofsteps.models.device import claimed_device, visible_devices
+from chainofsteps.models.load import forget, load_pipeline
 from chainofsteps.refusal import Refused
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _LATENT_CHANNELS = {"single": 16, "two_networks": 16, "ti2v": 48}
-_LAYERS = {"single": 40, "two_networks": 40, "ti2v": 30}
 _EMBEDDING = 256384 * 4096  # numbers in the token embedding of UMT5-XXL, the largest single module
 
 
@@ -97,7 +99,7 @@ def _resident(model: Mapping, offload: str) -> int:
     if offload == "model":
         return max(weights.values())
     embedding = _EMBEDDING * _BYTES[model["placement"]["dtype"]]
-    return max(weights["transformer"] // _LAYERS[model["form"]], weights["vae"], embedding)
+    return max(weights["transformer"] // FORM_LAYERS[model["form"]], weights["vae"], embedding)
 
 
 def place(pipe: WanImageToVideoPipeline, model: Mapping, device: str | torch.device = "cpu") -> WanImageToVideoPipeline:
@@ -119,9 +121,7 @@ def place(pipe: WanImageToVideoPipeline, model: Mapping, device: str | torch.dev
         nothing to offload from.
     """
     placement, device = model["placement"], torch.device(device)
-    network = pipe.transformer if pipe.transformer is not None else pipe.transformer_2
-    if network.dtype != getattr(torch, placement["dtype"]):
-        given = str(network.dtype).removeprefix("torch.")
+    if (given := precision(pipe)) != placement["dtype"]:
         raise Refused(model["hub"]["repository"], "placement.dtype", given, f"a pipeline in {placement['dtype']}")
     if placement["offload"] != "none" and device.type == "cpu":
         raise Refused(model["hub"]["repository"], "placement.offload", placement["offload"], "none on a CPU")
@@ -138,3 +138,45 @@ def place(pipe: WanImageToVideoPipeline, model: Mapping, device: str | torch.dev
     else:
         pipe.to(device)
     return pipe
+
+
+@contextmanager
+def opened(model: Mapping, untrained: int | None = None) -> Iterator[WanImageToVideoPipeline]:
+    """A model's pipeline for one job: as it lies in its folder, or placed on a GPU of its own where its entry says how.
+
+    Parameters
+    ----------
+    model : mapping
+        Entry of config/models.yaml, its ``path`` the folder where it lies.
+    untrained : int, optional
+        Seed of untrained networks that take the place of its own.
+
+    Raises
+    ------
+    Refused
+        See :func:`chainofsteps.models.load.load_pipeline` and `place`.
+    """
+    if "placement" not in model:
+        yield _loaded(model, untrained, hashes=read_manifest(model["path"], model["revision"]))
+        return
+    with claimed_device(visible_devices()) as device:
+        # Of tens of gigabytes only the headers are read: the fingerprint, an input of every job, has read the rest.
+        yield place(_loaded(model, untrained, dtype=getattr(torch, model["placement"]["dtype"])), model, device)
+
+
+def _loaded(model: Mapping, untrained: int | None, **how: object) -> WanImageToVideoPipeline:
+    pipe = load_pipeline(model["path"], **how)
+    if untrained is not None:
+        forget(pipe, untrained)
+    return pipe
+
+
+def revision_of(model: Mapping) -> str:
+    """What pins a model: the hash of its folder's manifest, or its commit on the hub."""
+    return model["hub"]["commit"] if "hub" in model else model["revision"]
+
+
+def precision(pipe: WanImageToVideoPipeline) -> str:
+    """Precision of a pipeline's network, as datasets state it."""
+    network = pipe.transformer if pipe.transformer is not None else pipe.transformer_2
+    return str(network.dtype).removeprefix("torch.")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import torch
 import xarray as xr
@@ -9,8 +12,10 @@ from diffusers import WanImageToVideoPipeline
 from tqdm import tqdm
 
 from chainofsteps.datasets import attributes
+from chainofsteps.models.placement import precision
 from chainofsteps.sampling.decode import TrajectoryDecoder
-from chainofsteps.sampling.loop import Moment, Stream, sample
+from chainofsteps.sampling.loop import Moment, Stream, prepare_order, sample
+from chainofsteps.sampling.parts import Parts
 
 
 def stream_seed(case_seed: int, seed: int) -> int:
@@ -19,24 +24,29 @@ def stream_seed(case_seed: int, seed: int) -> int:
 
 
 class TrajectoryRecorder:
-    """Observer of one batch: decoded clean estimates and where each latent frame stands.
+    """Observer of one batch: decoded clean estimates, passed on as they come, and where each latent frame stands.
+
+    Parameters
+    ----------
+    pipe : WanImageToVideoPipeline
+    batch : int
+        Streams decoded at once.
+    keep : callable
+        Called with (evaluation, videos); videos are uint8 (stream, frame, y, x, channel).
 
     Attributes
     ----------
-    decoded : list of ndarray of uint8, (stream, frame, y, x, channel)
-        One an evaluation.
     timetable : list of tuple of Tensor, (latent_frame,)
         sigma, timestep and active of each evaluation.
     """
 
-    def __init__(self, pipe: WanImageToVideoPipeline, batch: int):
-        self._decode = TrajectoryDecoder(pipe, batch)
-        self.decoded: list[np.ndarray] = []
+    def __init__(self, pipe: WanImageToVideoPipeline, batch: int, keep: Callable[[int, np.ndarray], None]):
+        self._decode, self._keep = TrajectoryDecoder(pipe, batch), keep
         self.timetable: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def __call__(self, moment: Moment) -> None:
         """Keep what a moment shows."""
-        self.decoded.append(self._decode(moment.clean_estimate))
+        self._keep(moment.index, self._decode(moment.clean_estimate))
         self.timetable.append((moment.sigma, moment.timestep, moment.active))
 
 
@@ -52,7 +62,8 @@ def streams_of(cases: xr.Dataset, seeds: list[int]) -> list[Stream]:
 
 def loop_settings(model: dict, experiment: dict) -> dict:
     """Arguments of :func:`chainofsteps.sampling.loop.sample` from a model's and an experiment's entry."""
-    names = ("frames", "height", "width", "guidance_scale", "negative_prompt", "max_sequence_length")
+    names = ["frames", "height", "width", "guidance_scale", "negative_prompt", "max_sequence_length"]
+    names += ["guidance_scale_2"] * ("guidance_scale_2" in model)
     return {"order": experiment["order"], "steps": experiment["steps"], **{name: model[name] for name in names}}
 
 
@@ -67,7 +78,13 @@ def sample_videos(
 
 
 def sample_trajectories(
-    pipe: WanImageToVideoPipeline, cases: xr.Dataset, model: dict, experiment: dict, seeds: list[int], batch: int
+    pipe: WanImageToVideoPipeline,
+    cases: xr.Dataset,
+    model: dict,
+    experiment: dict,
+    seeds: list[int],
+    batch: int,
+    parts: Parts | None = None,
 ) -> xr.Dataset:
     """Trajectories of every case and seed under one experiment.
 
@@ -81,37 +98,60 @@ def sample_trajectories(
     seeds : list of int
         Generation seeds.
     batch : int
-        Streams denoised at once.
+        Streams denoised at once: a part.
+    parts : Parts, optional
+        Where finished batches are kept, and taken from; nothing is kept where it is None.
 
     Returns
     -------
     Dataset
-        By the ``trajectories`` schema; root attributes of the run are the caller's to add.
+        By the ``trajectories`` schema; root attributes of the run are the caller's to add. Its large variables are
+        maps of files.
     """
+    if parts is None:
+        with TemporaryDirectory() as folder:
+            return sample_trajectories(pipe, cases, model, experiment, seeds, batch, Parts(folder, None))
     streams, settings = streams_of(cases, seeds), loop_settings(model, experiment)
-    estimates, finals, timetable = [], [], []
-    for start in tqdm(range(0, len(streams), batch), desc=cases.attrs["family"], unit="batch"):
-        recorder = TrajectoryRecorder(pipe, batch)
+    shape = {name: settings[name] for name in ("frames", "height", "width")}
+    evaluations, latent_frames = prepare_order(pipe, settings["order"], settings["steps"], **shape).active.shape
+    sides = [shape[name] // pipe.vae_scale_factor_spatial for name in ("height", "width")]
+    estimates = parts.array("clean_estimate", (len(streams), evaluations, *shape.values(), 3), np.uint8)
+    finals = parts.array("final_latents", (len(streams), pipe.vae.config.z_dim, latent_frames, *sides), np.float32)
+
+    def make(start: int) -> xr.Dataset:
+        def keep(index: int, videos: np.ndarray) -> None:
+            for number, video in enumerate(videos, start):
+                estimates.put((number, index), video)
+
+        recorder = TrajectoryRecorder(pipe, batch, keep)
         latents = sample(pipe, streams[start : start + batch], observers=[recorder], **settings)
-        finals.append(latents.cpu().numpy())
-        estimates.append(np.stack(recorder.decoded, axis=1))
-        timetable = recorder.timetable
+        for number, latent in enumerate(latents.cpu().numpy(), start):
+            finals.put((number,), latent)
+        sigma, timestep, active = (
+            torch.stack(column).cpu().numpy() for column in zip(*recorder.timetable, strict=True)
+        )
+        return xr.Dataset(
+            {
+                "sigma": (("step", "latent_frame"), sigma.astype(np.float32)),
+                "timestep": (("step", "latent_frame"), timestep.astype(np.float32)),
+                "active": (("step", "latent_frame"), active.astype(np.int8)),
+            }
+        )
 
-    def by_case(parts: list[np.ndarray]) -> np.ndarray:
-        whole = np.concatenate(parts)
-        return whole.reshape(cases.sizes["case"], len(seeds), *whole.shape[1:])
-
-    sigma, timestep, active = (torch.stack(column).cpu().numpy() for column in zip(*timetable, strict=True))
+    for start in tqdm(range(0, len(streams), batch), desc=cases.attrs["family"], unit="batch"):
+        timetable = parts.part(f"streams_{start:06d}", lambda start=start: make(start))
+    by_case = (cases.sizes["case"], len(seeds))
     return xr.Dataset(
         {
             "difficulty": cases["difficulty"],
-            "sigma": (("step", "latent_frame"), sigma.astype(np.float32)),
-            "timestep": (("step", "latent_frame"), timestep.astype(np.float32)),
-            "active": (("step", "latent_frame"), active.astype(np.int8)),
-            "clean_estimate": (("case", "seed", "step", "frame", "y", "x", "channel"), by_case(estimates)),
+            **timetable.data_vars,
+            "clean_estimate": (
+                ("case", "seed", "step", "frame", "y", "x", "channel"),
+                estimates.whole().reshape(*by_case, *estimates.shape[1:]),
+            ),
             "final_latents": (
                 ("case", "seed", "latent_channel", "latent_frame", "latent_row", "latent_col"),
-                by_case(finals),
+                finals.whole().reshape(*by_case, *finals.shape[1:]),
             ),
         },
         coords={"case": cases["case"], "seed": np.array(seeds, np.int64), "channel": cases["channel"]},
@@ -121,6 +161,6 @@ def sample_trajectories(
             purpose=cases.attrs["purpose"],
             order=experiment["order"],
             scheduler=type(pipe.scheduler).__name__,
-            dtype=str(pipe.dtype).removeprefix("torch."),
+            dtype=precision(pipe),
         ),
     )

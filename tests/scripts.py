@@ -1,0 +1,96 @@
+"""Scripts of the workflow run in a process of their own, as Snakemake runs them, on tiny random models."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import runpy
+import signal
+import time
+from pathlib import Path
+
+import torch
+from snakemake.iocontainers import Namedlist
+
+from chainofsteps.models.check import write_manifest
+
+ROOT = Path(__file__).parents[1]
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+class Job:
+    """What Snakemake gives a script.
+
+    Parameters
+    ----------
+    script : str
+        Its name.
+    folder : path
+        Where output and log go.
+    output : str
+    inputs, params, wildcards : dict
+    """
+
+    def __init__(self, script: str, folder: Path, output: str, inputs: dict, params: dict, wildcards: dict):
+        self._script = ROOT / "workflow/scripts" / f"{script}.py"
+        self.output, self.log = Namedlist([str(folder / output)]), Namedlist([str(folder / f"{output}.log")])
+        self.input, self.params = Namedlist(fromdict=inputs), Namedlist(fromdict=params)
+        self.wildcards, self.threads = Namedlist(fromdict=wildcards), 1
+        Path(self.output[0]).parent.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def path(self) -> Path:
+        """Its output."""
+        return Path(self.output[0])
+
+    @property
+    def parts(self) -> Path:
+        """Folder of its finished parts."""
+        return Path(f"{self.output[0]}.parts")
+
+    def run(self) -> Path:
+        """Run the script here, to its end."""
+        runpy.run_path(str(self._script), {"snakemake": self})
+        return self.path
+
+    def killed_after(self, seconds: float) -> bool:
+        """Run the script in another process, which is killed after so many seconds; whether it was."""
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException):
+                self.run()
+                os._exit(0)
+            os._exit(1)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                assert status == 0, Path(self.log[0]).read_text()
+                return False
+            time.sleep(0.002)
+        os.kill(child, signal.SIGKILL)
+        return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+def save_model(pipe, folder: Path, form: str, dtype: str) -> dict:
+    """A pipeline in a folder as the hub's models lie there, in a precision; its entry for the scripts."""
+    pipe.to(getattr(torch, dtype))
+    pipe.vae.to(torch.float32)
+    pipe.save_pretrained(folder, safe_serialization=True)
+    write_manifest(folder)
+    entry = {
+        "hub": {"repository": "lab/tiny", "commit": COMMIT},
+        "path": str(folder),
+        "form": form,
+        "placement": {"dtype": dtype, "offload": "none", "vae_tiling": False},
+        "steps": 3,
+        "shift": 3.0,
+        "frames": 9,
+        "height": 32,
+        "width": 32,
+        "guidance_scale": 2.0,
+        "negative_prompt": "blurred",
+        # The form with an image encoder takes its texts at full length.
+        "max_sequence_length": 512 if form == "single" else 20,
+    }
+    return entry | ({"boundary": 0.875, "guidance_scale_2": 1.5} if form == "two_networks" else {})

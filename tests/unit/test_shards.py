@@ -1,0 +1,130 @@
+"""A killed job goes on from its finished parts and ends with the same bytes; so do shards, on every form of model."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from chainofsteps import datasets
+from chainofsteps.readout.cases import case_dataset
+from chainofsteps.sampling.parts import shard_bounds, share_out
+from tests.pipelines import FORMS
+from tests.scripts import COMMIT, Job, save_model
+
+pytestmark = pytest.mark.slow
+
+COUNT, SEEDS, BATCH = 3, [0, 1], 2
+ERASURE = {
+    "order": "joint",
+    "steps": 2,
+    "kinds": ["erase"],
+    "at_steps": [0],
+    "at_frames": [],
+    "cells": {"kinds": [], "steps": [], "frames": []},
+    "doses": {"counts": [], "sets": 1, "kinds": []},
+    "seed": 0,
+}
+EXPERIMENT = {"order": "joint", "steps": 3, "weights": "trained", "cases": "drawn", "count": COUNT, "seeds": SEEDS}
+INTERVENTION = {"kind": "erasure", "settings": ERASURE, "count": COUNT, "seeds": [0]}
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    """Files of cases of two worlds."""
+    folder = tmp_path_factory.mktemp("cases")
+    for family in ("maze", "largest"):
+        datasets.write(case_dataset(family, "pilot", 0, COUNT), folder / f"{family}.nc", "cases")
+    return [str(folder / "maze.nc"), str(folder / "largest.nc")]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, build_pipeline):
+    """``model(form, dtype)``: entry of a tiny model that lies in a folder."""
+    made = {}
+
+    def entry(form, dtype="float32"):
+        if (form, dtype) not in made:
+            made[form, dtype] = save_model(build_pipeline(form), tmp_path_factory.mktemp(form), form, dtype)
+        return made[form, dtype]
+
+    return entry
+
+
+def sampling(folder, cases, entry, shard=None, output="maze.nc"):
+    params = {"model": entry, "experiment": EXPERIMENT, "batch": BATCH} | ({"shard": shard} if shard else {})
+    wildcards = {"model": "tiny", "experiment": "joint", "family": "maze"}
+    inputs = {"cases": cases[:1], "modules": [__file__]}
+    return Job("sample_trajectories", folder, output, inputs, params, wildcards)
+
+
+def intervening(folder, cases, entry, shard=None, output="erasure.nc"):
+    params = {"model": entry, "intervention": INTERVENTION, "batch": 4, "cases_at_once": 1}
+    params |= {"shard": shard} if shard else {}
+    wildcards = {"model": "tiny", "intervention": "erasure"}
+    inputs = {"cases": cases, "modules": [__file__]}
+    return Job("run_intervention", folder, output, inputs, params, wildcards)
+
+
+def joined(folder, shards, schema):
+    job = Job("join_shards", folder, "joined.nc", {"shards": [str(shard) for shard in shards]}, {"schema": schema}, {})
+    return job.run().read_bytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_and_precision_goes_through_both_scripts_in_shards(tmp_path, cases, model, form, dtype):
+    entry = model(form, dtype)
+    whole = sampling(tmp_path, cases, entry).run()
+    trajectories = datasets.read(whole, "trajectories")
+    assert trajectories.attrs["dtype"] == dtype and trajectories.attrs["model_revision"] == COMMIT
+    assert trajectories["clean_estimate"].shape[:4] == (COUNT, len(SEEDS), 3, 9)
+    # Every stream its own: no block was written over, none left out.
+    videos = trajectories["clean_estimate"].values[:, :, -1].reshape(COUNT * len(SEEDS), -1)
+    assert len(np.unique(videos, axis=0)) == len(videos)
+    bounds = shard_bounds(COUNT, len(SEEDS), BATCH, 2)
+    shards = [sampling(tmp_path, cases, entry, each, f"shard_{each[0]}.nc").run() for each in bounds]
+    assert len(shards) == 2 and joined(tmp_path, shards, "trajectories") == whole.read_bytes()
+
+    whole = intervening(tmp_path, cases, entry).run()
+    assert datasets.read(whole, "erasure").sizes["case"] == 2 * COUNT
+    # Three shards of six groups: the second has cases of both worlds.
+    shards = [intervening(tmp_path, cases, entry, each, f"of_{each[0]}.nc").run() for each in share_out(2 * COUNT, 3)]
+    assert joined(tmp_path, shards, "erasure") == whole.read_bytes()
+    assert not list(tmp_path.rglob("*.parts")) and not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("make", [sampling, intervening])
+def test_a_job_killed_at_twenty_points_ends_with_the_same_bytes(tmp_path, cases, model, make):
+    entry = model("ti2v")
+    whole = make(tmp_path / "whole", cases, entry)
+    start = time.monotonic()
+    wanted = whole.run().read_bytes()
+    length = time.monotonic() - start
+    rng = np.random.default_rng(20260320)
+    job = make(tmp_path / "killed", cases, entry)
+    kills, resumed = 0, 0
+    while kills < 20:
+        there = len(list(job.parts.glob("*.nc"))) if job.parts.exists() else 0
+        # Early enough that the job is seldom through before twenty kills.
+        if job.killed_after(rng.uniform(0.05, 1.0) * length):
+            kills, resumed = kills + 1, resumed + bool(there)
+        else:
+            assert job.path.read_bytes() == wanted and not job.parts.exists()
+            job.path.unlink()
+    job.run()
+    assert job.path.read_bytes() == wanted and not job.parts.exists()
+    assert resumed  # some of them went on from what others had finished
+
+
+def test_a_job_of_other_settings_takes_nothing_of_a_killed_one(tmp_path, cases, model):
+    entry = model("ti2v")
+    before = sampling(tmp_path, cases, entry)
+    while not list(before.parts.glob("*.nc")):
+        before.killed_after(2.0)
+        before.path.unlink(missing_ok=True)
+    changed = entry | {"guidance_scale": 3.0}
+    wanted = sampling(tmp_path / "alone", cases, changed).run().read_bytes()
+    assert sampling(tmp_path, cases, changed).run().read_bytes() == wanted
+    assert sampling(tmp_path / "usual", cases, entry).run().read_bytes() != wanted

@@ -12,6 +12,7 @@ from pathlib import Path
 from chainofsteps import worlds
 from chainofsteps.doors import (
     BLOCK_REACH,
+    check_bench,
     check_blocks,
     check_claims,
     check_config,
@@ -44,6 +45,7 @@ with or_exit():
     SAMPLED = check_sampled(*ASKED, CONFIG_FILES)
     CLAIMS = check_claims("config/claims.yaml", kinds_of(config, INTERVENING), MODELS)["claims"]
     check_stability(config, MODELS, CONFIG_FILES)
+    check_bench(config["bench"], MODELS, CONFIG_FILES)
     check_space(config, MODELS[config["model"]])
 
 MODEL = MODELS[config["model"]]
@@ -106,6 +108,25 @@ def get_bench_state(wildcards):
     files = sorted(path for path in Path(config["vbvr"] or "none").rglob("*") if path.is_file())
     states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return hashlib.sha256(repr(states).encode()).hexdigest()
+
+
+def get_bench_weights(wildcards):
+    """Files of the model that the bench is taken through; of the hub, the manifest of what is fetched."""
+    name = config["bench"]["model"]
+    return expand(rules.fetch_model.output, model=name) if "hub" in MODELS[name] else get_shipped(name)
+
+
+def get_bench_folder(wildcards):
+    """Where that model lies."""
+    name = config["bench"]["model"]
+    return MODELS[name].get("path", str(Path(config["hub"]["cache"]) / name))
+
+
+def get_bench_settings(wildcards):
+    """What is changed on the way, or made with fewer steps and frames."""
+    kinds = {"interventions": ("erasure", "plant"), "orders": ("orders",)}
+    given = {kind: config["bench"][kind] for kind in kinds[wildcards.bench_kind]}
+    return given["orders"] if wildcards.bench_kind == "orders" else given
 
 
 @or_exit()

@@ -53,7 +53,13 @@ def streams_of(cases: xr.Dataset, seeds: list[int]) -> list[Stream]:
 def loop_settings(model: dict, experiment: dict) -> dict:
     """Arguments of :func:`chainofsteps.sampling.loop.sample` from a model's and an experiment's entry."""
     names = ("frames", "height", "width", "guidance_scale", "negative_prompt", "max_sequence_length")
-    return {"order": experiment["order"], "steps": experiment["steps"], **{name: model[name] for name in names}}
+    second = {name: model[name] for name in ("guidance_scale_2",) if name in model}
+    return {
+        "order": experiment["order"],
+        "steps": experiment["steps"],
+        **{name: model[name] for name in names},
+        **second,
+    }
 
 
 def sample_videos(

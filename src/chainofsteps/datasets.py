@@ -61,6 +61,9 @@ COORDINATES = {
     "variable": Variable(("variable",), "O", "1", "what the probe asks for"),
     "world": Variable(("world",), "O", "1", "family, as of the cases"),
     "plan_kind": Variable(("plan_kind",), "O", "1", "the solution, or in which way a plan is wrong"),
+    "sampled": Variable(("sampled",), "O", "1", "sampling experiment"),
+    "metric": Variable(("metric",), "O", "1", "the task's rule alone, or blended with picture quality"),
+    "control": Variable(("control",), "O", "1", "the ground truth, or in which way a video is wrong"),
     "disturbance": Variable(("disturbance",), "O", "1", "what was done to the pictures"),
 }
 
@@ -200,6 +203,22 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
             "clean_begins": Variable(_ARM, "f", "1", "agreement of as many first frames of the clean arm", 0, 1),
         },
         (*_CASE_ATTRS, "kind", "boundary", *_MODEL_ATTRS),
+    ),
+    "bench_scores": (
+        {
+            "score": Variable(("case", "sampled", "seed", "metric"), "f", "1", "score of the finished video", 0, 1),
+            "scored": Variable(
+                ("case", "sampled", "seed", "metric"), "i", "1", "1 where the scorer gave one; score 0 else", 0, 1
+            ),
+            "control_score": Variable(("case", "control", "metric"), "f", "1", "score of a video that is known", 0, 1),
+            "control_scored": Variable(
+                ("case", "control", "metric"), "i", "1", "1 where the scorer gave one; score 0 else", 0, 1
+            ),
+            "evidence": Variable(
+                ("case", "metric"), "i", "1", "1 where the ground truth scores above every wrong video", 0, 1
+            ),
+        },
+        (*_CASE_ATTRS, "model_id", "model_revision", "scorer", "scorer_version"),
     ),
     "score_controls": (
         {

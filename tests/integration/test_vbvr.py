@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 
 import numpy as np
@@ -91,6 +92,21 @@ def test_a_bench_goes_through_the_workflow(clone, vbvr, tmp_path):
     assert np.abs(first - cases["first_frame"].values[0]).mean() < 8
     assert not clone.planned("--configfile", "small.yaml", "--config", f"vbvr={root}", "--", "vbvr")
     assert "vbvr" not in clone.snakemake("-n", "--quiet", "host").stdout
+
+
+def test_scores_are_kept_beside_their_controls(clone, tmp_path):
+    given = ("--configfile", "small.yaml", "--config", f"vbvr={write_bench(tmp_path / 'VBVR-Bench')}")
+    done = clone.snakemake("--cores", "1", *given, "bench={tasks: [O-39_maze_data-generator]}", "--", "vbvr_scores")
+    if not all(importlib.util.find_spec(name) for name in ("lmms_eval", "cv2")):
+        assert refusals(done) == {
+            "refused: scorers: lmms-eval: given not installed; accepted: `make scorers` (docs/vbvr.md)"
+        }
+        return
+    assert done.returncode == 0, done.stdout + done.stderr
+    scores = datasets.read(clone.folder / PATH / "scores.nc", "bench_scores")
+    assert scores.attrs["scorer_version"] == "0.7.3" and scores["metric"].values.tolist() == ["task", "blend"]
+    table = pd.read_csv(clone.folder / PATH / "scores.csv")
+    assert set(table["experiment"]) >= {"joint", "turns", "control: static"} and table["says"].notna().all()
 
 
 def test_a_bad_bench_is_refused_before_a_model_is_loaded(clone, vbvr, tmp_path):

@@ -28,6 +28,7 @@ from chainofsteps.doors import (
 )
 from chainofsteps.ledger.sources import LOCK, module_files
 from chainofsteps.models.check import MANIFEST
+from chainofsteps.readout.scorers import find_scorers
 from chainofsteps.refusal import Refused, or_exit
 from chainofsteps.statistics.registration import NONE, entry_hashes, read_registration
 
@@ -127,6 +128,13 @@ def get_bench_settings(wildcards):
     kinds = {"interventions": ("erasure", "plant"), "orders": ("orders",)}
     given = {kind: config["bench"][kind] for kind in kinds[wildcards.bench_kind]}
     return given["orders"] if wildcards.bench_kind == "orders" else given
+
+
+@or_exit()
+def get_scorers(wildcards):
+    """No file: that the scorers are installed is asked before anything is sampled."""
+    find_scorers()
+    return []
 
 
 @or_exit()

@@ -1,6 +1,7 @@
 """
 Takes the cases of VBVR-Bench or VBVR-Pro-Bench through a model, on request (`snakemake vbvr`): what is sampled, erased,
-planted, and made with fewer steps and frames, read by motion since there is no symbolic truth.
+planted, and made with fewer steps and frames, read by motion since there is no symbolic truth. `snakemake vbvr_scores`
+gives the finished videos to others' scorers, with controls.
 
 REQUIRED INPUTS: the folder that `vbvr` of the configuration names, the model's folder or its place on the hub
 OUTPUTS: {results}/bench/{model}/ (never made by the default target)
@@ -118,6 +119,36 @@ rule tabulate_bench:
         "../scripts/tabulate_bench.py"
 
 
+rule score_bench:
+    input:
+        cases=rules.read_bench_cases.output,
+        scorers=get_scorers,
+        videos=expand(rules.sample_bench.output.videos, sampled=ASKED_OF_BENCH["experiments"]),
+        modules=get_modules("workflow/scripts/score_bench.py"),
+    output:
+        scores=BENCH / "scores.nc",
+        table=BENCH / "scores.csv",
+    log:
+        BENCH_LOGS / "scores.log",
+    conda:
+        "../../environment.yml"
+    params:
+        root=config["vbvr"],
+        model=get_entry(ASKED_OF_BENCH["model"]),
+        name=ASKED_OF_BENCH["model"],
+        sampled=list(ASKED_OF_BENCH["experiments"]),
+        seeds=ASKED_OF_BENCH["seeds"],
+    message:
+        "Score the videos of the bench, and its controls"
+    script:
+        "../scripts/score_bench.py"
+
+
 rule vbvr:
     input:
         rules.tabulate_bench.output,
+
+
+rule vbvr_scores:
+    input:
+        rules.score_bench.output,

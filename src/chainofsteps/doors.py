@@ -13,6 +13,7 @@ from chainofsteps import worlds
 from chainofsteps.configuration import check_choice, check_schema, load_yaml
 from chainofsteps.models.check import (
     MANIFEST,
+    NETWORKS,
     PATCH_SIZE,
     SPATIAL_FACTOR,
     TEMPORAL_FACTOR,
@@ -84,6 +85,8 @@ def check_models(path: str | Path, name: str, where: object) -> dict:
     check_choice(where, "model", name, models)
     for each, model in models.items():
         _check_place(path, each, model)
+        if "lora" in model:
+            _check_lora(path, each, models)
     _check_shape(path, name, models[name])
     for name, model in models.items():
         if "training" in model:
@@ -122,6 +125,21 @@ def _check_place(path: str | Path, name: str, model: dict) -> None:
     spatial_factor = 2 * SPATIAL_FACTOR if model["form"] == "ti2v" else SPATIAL_FACTOR
     factors = {"temporal_factor": TEMPORAL_FACTOR, "spatial_factor": spatial_factor, "patch_size": PATCH_SIZE}
     refuse_shape(f"{path}: {name}", **factors, **shape)
+
+
+def _check_lora(path: str | Path, name: str, models: dict) -> None:
+    """LoRA weights lie on those of another entry, which the two agree on, and belong to networks that it has."""
+    model, field = models[name], f"{name}.lora"
+    if "hub" not in model:
+        raise Refused(path, field, "one of a model with path", "one of a model on the hub")
+    bases = [other for other, entry in models.items() if "hub" in entry and "lora" not in entry]
+    check_choice(path, f"{field}.base", model["lora"]["base"], bases)
+    base = models[model["lora"]["base"]]
+    for key in ("hub", "form", "parameters"):
+        if model[key] != base[key]:
+            raise Refused(path, f"{name}.{key}", model[key], f"that of {model['lora']['base']}: {base[key]}")
+    for part in model["lora"]["files"]:
+        check_choice(path, f"{field}.files", part, [part for part in model["parameters"] if part in NETWORKS])
 
 
 def _check_shape(path: str | Path, name: str, model: dict) -> None:

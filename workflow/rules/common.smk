@@ -112,15 +112,28 @@ def get_bench_state(wildcards):
 
 
 def get_bench_weights(wildcards):
-    """Files of the model that the bench is taken through; of the hub, the manifest of what is fetched."""
+    """Files of the model that the bench is taken through; of the hub, the manifests of what is fetched."""
     name = config["bench"]["model"]
-    return expand(rules.fetch_model.output, model=name) if "hub" in MODELS[name] else get_shipped(name)
+    if "hub" not in MODELS[name]:
+        return get_shipped(name)
+    return expand(rules.fetch_model.output, model=dict.fromkeys([get_base(name), name]))
+
+
+def get_base(model):
+    """Entry whose weights a model has: its own, but of LoRA weights."""
+    return MODELS[model].get("lora", {}).get("base", model)
 
 
 def get_bench_folder(wildcards):
-    """Where that model lies."""
+    """Where the weights of that model lie."""
+    base = get_base(config["bench"]["model"])
+    return MODELS[base].get("path", str(Path(config["hub"]["cache"]) / base))
+
+
+def get_bench_lora(wildcards):
+    """Where its LoRA weights lie."""
     name = config["bench"]["model"]
-    return MODELS[name].get("path", str(Path(config["hub"]["cache"]) / name))
+    return str(Path(config["hub"]["cache"]) / name) if "lora" in MODELS[name] else None
 
 
 def get_bench_settings(wildcards):
@@ -139,13 +152,15 @@ def get_scorers(wildcards):
 
 @or_exit()
 def get_hub(wildcards):
-    """Where a model is on the hub, pinned."""
-    model, field = MODELS[wildcards.model], f"{wildcards.model}.hub"
-    if "hub" not in model:
+    """Where a model is on the hub, pinned; of a model with LoRA weights, where these are."""
+    model, key = MODELS[wildcards.model], "lora" if "lora" in MODELS[wildcards.model] else "hub"
+    field = f"{wildcards.model}.{key}"
+    if key not in model:
         raise Refused("config/models.yaml", field, "nothing", "repository and commit of a model on the hub")
-    if "commit" not in model["hub"]:
+    if "commit" not in model[key]:
         raise Refused("config/models.yaml", f"{field}.commit", "nothing", "40 hexadecimal digits of a commit you trust")
-    return {key: model["hub"][key] for key in ("repository", "commit")}
+    named = {"names": sorted(model["lora"]["files"].values())} if key == "lora" else {}
+    return {"repository": model[key]["repository"], "commit": model[key]["commit"], **named}
 
 
 @or_exit()

@@ -14,7 +14,7 @@ with at_the_door(snakemake.log[0]):
     torch.set_num_threads(snakemake.threads)
     model, kind = snakemake.params.model, snakemake.wildcards.bench_kind
     cases = datasets.read(snakemake.input.cases[0], "bench_cases")
-    pipe = open_model(model, snakemake.params.folder)
+    pipe = open_model(model, snakemake.params.folder, snakemake.params.lora)
     truth_of = functools.partial(ground_truth, snakemake.params.root, cases, frames=model["frames"])
     act = {"interventions": intervene, "orders": fewer_frames_and_steps}[kind]
     settings, seeds, batch = snakemake.params.settings, snakemake.params.seeds, snakemake.params.batch

@@ -17,7 +17,7 @@ with at_the_door(snakemake.log[0]):
     torch.set_num_threads(snakemake.threads)
     model, seeds, batch = snakemake.params.model, snakemake.params.seeds, snakemake.params.batch
     cases = datasets.read(snakemake.input.cases[0], "bench_cases")
-    pipe = open_model(model, snakemake.params.folder)
+    pipe = open_model(model, snakemake.params.folder, snakemake.params.lora)
     folder, parts = Path(f"{snakemake.output.videos}.part"), []
     shutil.rmtree(folder, ignore_errors=True)
     # All clean estimates of a bench would fill the memory: some cases are sampled and read, then the next.

@@ -13,13 +13,16 @@ PYTHON ?= python3
 CORES ?= all
 
 VENV := .venv
+# Not in requirements.lock: `make scorers` alone brings them.
+OPENCV := 5.0.0.93
+LMMS_EVAL := 0.7.3
 INSTALLED := $(VENV)/.installed
 # Memory of tensors is kept and laid on large pages; other C libraries ignore this (docs/mini.md says what it brings).
 MALLOC := glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184
 # Snakemake's scripts, papermill and its kernel are looked up on PATH.
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" GLIBC_TUNABLES="$(MALLOC)"
 
-.PHONY: help install replicate test lint format ledger record restore audit lock
+.PHONY: help install scorers replicate test lint format ledger record restore audit lock
 
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -33,6 +36,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(VENV)/bin/python -m pip install --requirement requirements.lock
 	$(VENV)/bin/python -m pip install --no-deps --editable .
 	touch $@
+
+scorers: install ## Add the scorers of VBVR-Bench to .venv, without what their wheel asks for and does not use
+	$(VENV)/bin/python -m pip install --no-deps opencv-python-headless==$(OPENCV) lmms-eval==$(LMMS_EVAL)
 
 replicate: install ## Install, then run everything: cases to report (CORES=all)
 	$(IN_VENV) snakemake --cores $(CORES)

@@ -62,6 +62,9 @@ COORDINATES = {
     "variable": Variable(("variable",), "O", "1", "what the probe asks for"),
     "world": Variable(("world",), "O", "1", "family, as of the cases"),
     "plan_kind": Variable(("plan_kind",), "O", "1", "the solution, or in which way a plan is wrong"),
+    "sampled": Variable(("sampled",), "O", "1", "sampling experiment"),
+    "metric": Variable(("metric",), "O", "1", "the task's rule alone, or blended with picture quality"),
+    "control": Variable(("control",), "O", "1", "the ground truth, or in which way a video is wrong"),
     "disturbance": Variable(("disturbance",), "O", "1", "what was done to the pictures"),
 }
 
@@ -97,6 +100,13 @@ _ARM = ("case", "seed", "arm")
 _ARM_FRAME = (*_ARM, "frame")
 _OBSERVED = ("observed_step", "layer")
 _EVALUATIONS = Variable(("arm",), "i", "1", "network evaluations of a video, one guidance pass", 1)
+_SECONDS = Variable(("case",), "f", "1/s", "frames a second", 0)
+_AGREES = "cosine of its motion to the ground truth's"
+_BENCH_OUTCOME = {
+    "difficulty": _DIFFICULTY,
+    "family": Variable(("case",), "O", "1", "family of the case"),
+    "agreement": Variable(_ARM, "f", "1", f"{_AGREES}, of as many frames", 0, 1),
+}
 # What every experiment keeps of its videos.
 _OUTCOME = {
     "difficulty": _DIFFICULTY,
@@ -129,9 +139,87 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
             "frames": Variable(("case",), "i", "1", "frames of the ground-truth video", 2),
             "height": Variable(("case",), "i", "pixel", "height of pictures and video", 1),
             "width": Variable(("case",), "i", "pixel", "width of pictures and video", 1),
-            "fps": Variable(("case",), "f", "1/s", "frames a second", 0),
+            "fps": _SECONDS,
         },
         _CASE_ATTRS,
+    ),
+    "bench_cases": (
+        {
+            "case_seed": Variable(("case",), "i", "1", "seed of the case: of its name", 0),
+            "difficulty": Variable(("case",), "i", "1", "0: a bench grades nothing", 0, 0),
+            "task": Variable(("case",), "O", "1", "task, by the name of its generator"),
+            "prompt": Variable(("case",), "O", "1", "prompt"),
+            "digest": Variable(("case",), "O", "1", "sha256 over the files of the case"),
+            "frames": Variable(("case",), "i", "1", "frames of the ground-truth video", 2),
+            "fps": _SECONDS,
+            "first_frame": Variable(("case", "y", "x", "channel"), "u", "1", "given picture, of the model's size"),
+        },
+        _CASE_ATTRS,
+    ),
+    "bench_features": (
+        {
+            "difficulty": _DIFFICULTY,
+            "sigma": _SIGMA,
+            "timestep": _TIMESTEP,
+            "active": _ACTIVE,
+            "commitment": Variable(_STATE_FRAME, "f", "1", "cosine of the frame's change map to the last step's", 0, 1),
+            "candidates": Variable(_STATE_FRAME, "i", "1", "regions that stand out from what rests", 0),
+            "commitment_step": Variable(
+                ("case", "seed", "frame"), "i", "1", "first step from which the commitment stays high", 0
+            ),
+            "motion_commitment": Variable(_STATE, "f", "1", "cosine of the motion to the last step's", 0, 1),
+            "agreement": Variable(_STATE, "f", "1", _AGREES, 0, 1),
+        },
+        _RUN_ATTRS,
+    ),
+    "bench_interventions": (
+        {
+            **_BENCH_OUTCOME,
+            "kind": Variable(("arm",), "O", "1", "kind of intervention"),
+            "scope": Variable(("arm",), "O", "1", "what is written: a step, a frame, a cell, several, a planted cell"),
+            "erased": Variable(("arm", "step", "latent_frame"), "i", "1", "1 where the arm writes", 0, 1),
+            "side": Variable(("arm", "frame"), "i", "1", "-1 before a planted frame, 1 after it, 0 elsewhere", -1, 1),
+            "sigma": _SIGMA,
+            "frame_agreement": Variable(
+                _ARM_FRAME, "f", "1", "cosine of the frame's change map to the ground truth's", 0, 1
+            ),
+            "others_lost": Variable(
+                _ARM, "f", "1", "frame agreement lost, mean over the free frames not erased at every step", -1, 1
+            ),
+            "dissimilarity": Variable((*_ARM, "step"), "f", "1", "1 - CKA of the clean estimate to the clean arm's"),
+            "dissimilarity_debiased": Variable((*_ARM, "step"), "f", "1", "the same, CKA debiased"),
+            "frame_change": Variable(
+                (*_ARM, "latent_frame"), "f", "1", "relative change of the finished latents from the clean arm's", 0
+            ),
+        },
+        (*_CASE_ATTRS, "kind", "boundary", *_MODEL_ATTRS),
+    ),
+    "bench_orders": (
+        {
+            **_BENCH_OUTCOME,
+            "sampling_order": Variable(("arm",), "O", "1", "order of the latent frames"),
+            "steps": Variable(("arm",), "i", "1", "denoising steps; of each frame where frames take turns", 1),
+            "frames_made": Variable(("arm",), "i", "1", "video frames made", 2),
+            "evaluations": _EVALUATIONS,
+            "clean_begins": Variable(_ARM, "f", "1", "agreement of as many first frames of the clean arm", 0, 1),
+        },
+        (*_CASE_ATTRS, "kind", "boundary", *_MODEL_ATTRS),
+    ),
+    "bench_scores": (
+        {
+            "score": Variable(("case", "sampled", "seed", "metric"), "f", "1", "score of the finished video", 0, 1),
+            "scored": Variable(
+                ("case", "sampled", "seed", "metric"), "i", "1", "1 where the scorer gave one; score 0 else", 0, 1
+            ),
+            "control_score": Variable(("case", "control", "metric"), "f", "1", "score of a video that is known", 0, 1),
+            "control_scored": Variable(
+                ("case", "control", "metric"), "i", "1", "1 where the scorer gave one; score 0 else", 0, 1
+            ),
+            "evidence": Variable(
+                ("case", "metric"), "i", "1", "1 where the ground truth scores above every wrong video", 0, 1
+            ),
+        },
+        (*_CASE_ATTRS, "model_id", "model_revision", "scorer", "scorer_version"),
     ),
     "score_controls": (
         {

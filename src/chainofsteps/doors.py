@@ -14,6 +14,7 @@ from chainofsteps.configuration import check_choice, check_schema, load_yaml
 from chainofsteps.models.check import (
     FORM_LAYERS,
     MANIFEST,
+    NETWORKS,
     PATCH_SIZE,
     SPATIAL_FACTOR,
     TEMPORAL_FACTOR,
@@ -31,6 +32,7 @@ SCHEMAS = Path("workflow/schemas")
 EXPERIMENTS = "interventions.experiments"
 BLOCK_REACH = 10  # indices that a case may take
 COMPARING = ("layers",)  # kinds of experiments that ask about the cases of a world together
+BENCH_KINDS = ("erasure", "orders")  # of the kinds of experiments, those that need no symbolic truth
 OVERRIDES = ("models", "families", "count", "seeds")
 
 
@@ -46,6 +48,9 @@ def check_config(config: dict, where: object) -> None:
     for name, given in config["interventions"]["experiments"].items():
         field = f"{EXPERIMENTS}.{name}"
         check_schema(_nested(field, own_settings(given)), _nested(field, schemas[given["kind"]], "properties"), where)
+    for kind in BENCH_KINDS:
+        field = f"bench.{kind}"
+        check_schema(_nested(field, config["bench"][kind]), _nested(field, schemas[kind], "properties"), where)
     for family in config["cases"]["families"]:
         check_choice(where, "cases.families", family, worlds.families())
 
@@ -145,6 +150,8 @@ def check_models(path: str | Path, name: str, where: object) -> dict:
     check_choice(where, "model", name, models)
     for each, model in models.items():
         _check_place(path, each, model)
+        if "lora" in model:
+            _check_lora(path, each, models)
     if "hub" not in models[name]:
         check_shape(path, name, models[name])
     for name, model in models.items():
@@ -184,6 +191,21 @@ def _check_place(path: str | Path, name: str, model: dict) -> None:
     spatial_factor = 2 * SPATIAL_FACTOR if model["form"] == "ti2v" else SPATIAL_FACTOR
     factors = {"temporal_factor": TEMPORAL_FACTOR, "spatial_factor": spatial_factor, "patch_size": PATCH_SIZE}
     refuse_shape(f"{path}: {name}", **factors, **shape)
+
+
+def _check_lora(path: str | Path, name: str, models: dict) -> None:
+    """LoRA weights lie on those of another entry, which the two agree on, and belong to networks that it has."""
+    model, field = models[name], f"{name}.lora"
+    if "hub" not in model:
+        raise Refused(path, field, "one of a model with path", "one of a model on the hub")
+    bases = [other for other, entry in models.items() if "hub" in entry and "lora" not in entry]
+    check_choice(path, f"{field}.base", model["lora"]["base"], bases)
+    base = models[model["lora"]["base"]]
+    for key in ("hub", "form", "parameters"):
+        if model[key] != base[key]:
+            raise Refused(path, f"{name}.{key}", model[key], f"that of {model['lora']['base']}: {base[key]}")
+    for part in model["lora"]["files"]:
+        check_choice(path, f"{field}.files", part, [part for part in model["parameters"] if part in NETWORKS])
 
 
 def check_shape(path: str | Path, name: str, model: dict) -> None:
@@ -264,10 +286,7 @@ def check_interventions(config: dict, models: dict, where: object) -> dict[str, 
 
 def _check_reach(where: object, field: str, kind: str, settings: dict, model: dict) -> None:
     """Steps, frames and layers that there are: of the settings' own number of steps, and of the model's network."""
-    if "hub" in model:
-        layers, latent_frames = FORM_LAYERS[model["form"]], (model["frames"] - 1) // TEMPORAL_FACTOR + 1
-    else:
-        layers, latent_frames = network_size(model["path"], model["frames"])
+    layers, latent_frames = _size_of(model)
     cells, doses = settings.get("cells", {}), settings.get("doses", {})
     within = [
         ("at_frames", settings.get("at_frames", ()), 1, latent_frames - 1),
@@ -298,6 +317,57 @@ def _check_reach(where: object, field: str, kind: str, settings: dict, model: di
     for key in acts.get(kind, ()):
         if not settings[key]:
             raise Refused(where, f"{field}.{key}", "none", "at least one")
+
+
+def _size_of(model: dict) -> tuple[int, int]:
+    """Layers and latent frames."""
+    if "hub" in model:
+        return FORM_LAYERS[model["form"]], (model["frames"] - 1) // TEMPORAL_FACTOR + 1
+    return network_size(model["path"], model["frames"])
+
+
+def check_bench(bench: dict, models: dict, where: object) -> None:
+    """Hold what `snakemake vbvr` is to do against the models that there are; asked whatever is made.
+
+    Parameters
+    ----------
+    bench : dict
+        ``bench`` of the configuration, valid by its schema.
+    models : dict
+        As `check_models` gives them.
+    where : object
+        The configuration, for the message.
+
+    Raises
+    ------
+    Refused
+        No such model; steps or frames that it does not have; another order than joint of a model that takes one
+        timestep for all frames; a grid of more cells than pixels.
+    """
+    check_choice(where, "bench.model", bench["model"], models)
+    model = models[bench["model"]]
+    for kind in BENCH_KINDS:
+        _check_reach(where, f"bench.{kind}", kind, bench[kind], model)
+    planted = bench["plant"] | {"steps": bench["erasure"]["steps"], "order": bench["erasure"]["order"]}
+    _check_reach(where, "bench.plant", "plant", planted | {"frames_after": []}, model)
+    _check_bench_orders(bench, model, where)
+    for number, side in zip(bench["grid"], ("height", "width"), strict=True):
+        if number > model[side]:
+            raise Refused(where, "bench.grid", number, f"at most {model[side]}, {side} of {bench['model']}")
+    for frames in bench["orders"]["frames"]:
+        if "hub" in model and (frames - 1) % TEMPORAL_FACTOR:
+            raise Refused(where, "bench.orders.frames", frames, f"1 + a multiple of {TEMPORAL_FACTOR}")
+
+
+def _check_bench_orders(bench: dict, model: dict, where: object) -> None:
+    if model.get("form") not in ("single", "two_networks"):
+        return
+    asked = {f"experiments.{name}.order": given["order"] for name, given in bench["experiments"].items()}
+    asked |= {"erasure.order": bench["erasure"]["order"]}
+    asked |= {f"orders.orders.{order}": order for order in bench["orders"]["orders"]}
+    for field, order in asked.items():
+        if order != "joint":
+            raise Refused(where, f"bench.{field}", order, f"joint: {bench['model']} takes one timestep for all frames")
 
 
 def _check_training(path: str | Path, name: str, models: dict) -> None:

@@ -16,7 +16,11 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 LOCK = [line for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines() if line[:1] != "#"]
-DIRECT = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
+# The scorers are no part of the lock: `make scorers`.
+DIRECT = [
+    *PROJECT["dependencies"],
+    *(each for name in ("test", "lora") for each in PROJECT["optional-dependencies"][name]),
+]
 
 
 def test_lock_holds_one_exact_public_version_of_each_package():

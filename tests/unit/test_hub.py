@@ -194,6 +194,6 @@ def test_no_network_and_no_disk_are_refused_before_anything_is_fetched(tmp_path,
     with pytest.raises(Refused, match=r"^lab/tiny-wan: hub: given no route; accepted: a network, or a mirror$"):
         ours.fetch(tmp_path / "cache" / "tiny", hubs.REPOSITORY, hubs.COMMIT)
     files = [ours.HubFile("vae/config.json", 10**18, "")]
-    monkeypatch.setattr(ours, "list_files", lambda repository, commit: files)
+    monkeypatch.setattr(ours, "list_files", lambda repository, commit, wanted: files)
     with pytest.raises(Refused, match=r"tiny\.part: disk: given .* GB free; accepted: at least 1\.02e\+09 GB"):
         ours.fetch(tmp_path / "cache" / "tiny", hubs.REPOSITORY, hubs.COMMIT)

@@ -13,6 +13,7 @@ from chainofsteps import worlds
 from chainofsteps.doors import (
     BLOCK_REACH,
     COMPARING,
+    check_bench,
     check_blocks,
     check_claims,
     check_config,
@@ -31,6 +32,7 @@ from chainofsteps.doors import (
 )
 from chainofsteps.ledger.sources import LOCK, module_files
 from chainofsteps.models.check import MANIFEST
+from chainofsteps.readout.scorers import find_scorers
 from chainofsteps.refusal import Refused, or_exit
 from chainofsteps.sampling.parts import case_groups, shard_bounds, share_out
 from chainofsteps.statistics.registration import NONE, entry_hashes, read_registration
@@ -51,6 +53,7 @@ with or_exit():
     CLAIMS = check_claims("config/claims.yaml", kinds_of(config, INTERVENING), MODELS, LEFT_OUT)["claims"]
     check_stability(config, MODELS, CONFIG_FILES)
     check_orders(config, SAMPLED, INTERVENING, MODELS, CONFIG_FILES)
+    check_bench(config["bench"], MODELS, CONFIG_FILES)
     if "hub" not in MODELS[config["model"]]:
         check_space(config, MODELS[config["model"]])
 
@@ -131,15 +134,56 @@ def get_bench_state(wildcards):
     return hashlib.sha256(repr(states).encode()).hexdigest()
 
 
+def get_bench_weights(wildcards):
+    """Files of the model that the bench is taken through; of the hub, the manifests of what is fetched."""
+    name = config["bench"]["model"]
+    if "hub" not in MODELS[name]:
+        return get_shipped(name)
+    return expand(rules.fetch_model.output, model=dict.fromkeys([get_base(name), name]))
+
+
+def get_base(model):
+    """Entry whose weights a model has: its own, but of LoRA weights."""
+    return MODELS[model].get("lora", {}).get("base", model)
+
+
+def get_bench_folder(wildcards):
+    """Where the weights of that model lie."""
+    base = get_base(config["bench"]["model"])
+    return MODELS[base].get("path", str(Path(config["hub"]["cache"]) / base))
+
+
+def get_bench_lora(wildcards):
+    """Where its LoRA weights lie."""
+    name = config["bench"]["model"]
+    return str(Path(config["hub"]["cache"]) / name) if "lora" in MODELS[name] else None
+
+
+def get_bench_settings(wildcards):
+    """What is changed on the way, or made with fewer steps and frames."""
+    kinds = {"interventions": ("erasure", "plant"), "orders": ("orders",)}
+    given = {kind: config["bench"][kind] for kind in kinds[wildcards.bench_kind]}
+    return given["orders"] if wildcards.bench_kind == "orders" else given
+
+
+@or_exit()
+def get_scorers(wildcards):
+    """No file: that the scorers are installed is asked before anything is sampled."""
+    find_scorers()
+    return []
+
+
 @or_exit()
 def get_hub(wildcards):
-    """Where a model is on the hub, pinned."""
-    model, field = MODELS[wildcards.model], f"{wildcards.model}.hub"
-    if "hub" not in model:
+    """Where a model is on the hub, pinned; of a model with LoRA weights, where these are."""
+    model, key = MODELS[wildcards.model], "lora" if "lora" in MODELS[wildcards.model] else "hub"
+    field = f"{wildcards.model}.{key}"
+    if key not in model:
         raise Refused("config/models.yaml", field, "nothing", "repository and commit of a model on the hub")
-    if "commit" not in model["hub"]:
+    if "commit" not in model[key]:
         raise Refused("config/models.yaml", f"{field}.commit", "nothing", "40 hexadecimal digits of a commit you trust")
-    return {key: model["hub"][key] for key in ("repository", "commit")}
+    named = {"names": sorted(model["lora"]["files"].values())} if key == "lora" else {}
+    return {"repository": model[key]["repository"], "commit": model[key]["commit"], **named}
 
 
 @or_exit()

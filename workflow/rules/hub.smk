@@ -1,5 +1,6 @@
 """
-Fetches a model from the Hugging Face hub, or a mirror, on request (`snakemake resources/hub/{model}/SHA256SUMS`).
+Fetches a model, or the LoRA weights of one, from the Hugging Face hub or a mirror, on request
+(`snakemake resources/hub/{model}/SHA256SUMS`).
 
 REQUIRED INPUTS: none
 OUTPUTS: {hub.cache}/{model}/ (never made by the default target)

@@ -155,6 +155,38 @@ def evaluations(pipe: WanImageToVideoPipeline, run: Run) -> int:
     return count_evaluations(run.streams, timetable(pipe, run.settings)) * passes
 
 
+def make_videos(
+    pipe: WanImageToVideoPipeline,
+    run: Run,
+    observers: Sequence[Observer] = (),
+    block_observers: Sequence[BlockObserver] = (),
+    title: str = "",
+) -> tuple[torch.Tensor, np.ndarray]:
+    """Run the streams and decode the finished videos; arguments as `carry_out`.
+
+    Returns
+    -------
+    Tensor, (stream, channel, latent_frame, row, col)
+        Normalised latents.
+    ndarray of uint8, (stream, frame, y, x, channel)
+    """
+    with tqdm(desc=title, unit="step") as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update()
+
+        latents = sample(
+            pipe,
+            run.streams,
+            observers=observers,
+            block_observers=block_observers,
+            progress=progress,
+            **run.settings,
+        )
+    return latents, decode(pipe, latents, run.settings["batch"])
+
+
 def carry_out(
     pipe: WanImageToVideoPipeline,
     run: Run,
@@ -180,21 +212,7 @@ def carry_out(
     -------
     Outcome
     """
-    with tqdm(desc=title, unit="step") as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update()
-
-        latents = sample(
-            pipe,
-            run.streams,
-            observers=observers,
-            block_observers=block_observers,
-            progress=progress,
-            **run.settings,
-        )
-    videos = decode(pipe, latents, run.settings["batch"])
+    latents, videos = make_videos(pipe, run, observers, block_observers, title)
     owners = [case for case in run.cases for _ in range(len(run.seeds) * len(run.arms))]
     readings = [case.read(video) for case, video in zip([*owners, *others], videos, strict=True)]
     plans = np.stack([reading.plan for reading in readings])

@@ -151,7 +151,7 @@ def others_lost(frame_correct: np.ndarray, erased: np.ndarray, order: Order) -> 
     Parameters
     ----------
     frame_correct : ndarray, (case, seed, arm, frame)
-        The clean arm first.
+        The clean arm first; a right frame is 1, or one of a bench its agreement.
     erased : ndarray, (arm, step, latent_frame)
     order : Order
 
@@ -162,7 +162,7 @@ def others_lost(frame_correct: np.ndarray, erased: np.ndarray, order: Order) -> 
     whole = (erased.sum(axis=1) == order.active.sum(axis=0)) & order.active.any(axis=0)
     kept = ~whole[:, latent_of_frame(frame_correct.shape[-1], whole.shape[1])]
     kept[:, 0] = False
-    lost = frame_correct[:, :, :1].astype(int) - frame_correct
+    lost = frame_correct[:, :, :1].astype(float) - frame_correct
     return ((lost * kept).sum(-1) / np.maximum(kept.sum(-1), 1)).astype(np.float32)
 
 

@@ -9,6 +9,7 @@ import torch
 import xarray as xr
 from diffusers import WanImageToVideoPipeline
 
+from chainofsteps import worlds
 from chainofsteps.experiments.arms import (
     Arm,
     Outcome,
@@ -32,7 +33,13 @@ def plan_orders(
 
     Arguments as `run_orders`. The first one, joint order with the most steps, stands for the clean arm.
     """
-    drawn = cases_in(cases)
+    return plan_runs(pipe, cases_in(cases), model, settings, seeds, batch)
+
+
+def plan_runs(
+    pipe: WanImageToVideoPipeline, drawn: list[worlds.Case], model: dict, settings: dict, seeds: list[int], batch: int
+) -> list[Run]:
+    """As `plan_orders`, of a list of cases."""
     most = max(settings["orders"]["joint"])
     wanted = [("joint", most, model["frames"])]
     wanted += [

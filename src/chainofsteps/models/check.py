@@ -56,8 +56,18 @@ def check_folder(folder: str | Path, hashes: dict[str, str] | None = None) -> No
     _refuse_pickles(folder)
     for part in _named_parts(folder):
         _check_part(folder, part)
-    if hashes is None:
-        return
+    if hashes is not None:
+        check_hashes(folder, hashes)
+
+
+def check_hashes(folder: str | Path, hashes: dict[str, str]) -> None:
+    """Refuse a folder with another file than its hashes name, beside those of `BESIDE`, or another content.
+
+    Raises
+    ------
+    Refused
+    """
+    folder = Path(folder)
     for name in _file_names(folder):
         if name not in hashes and name not in BESIDE:
             raise Refused(folder / name, "file", f"not named in {MANIFEST}", f"named files, {', '.join(BESIDE)}")
@@ -231,11 +241,11 @@ def _check_part(folder: Path, part: str) -> None:
     if not weights:
         raise Refused(folder / part, "weights", "no *.safetensors", "at least one *.safetensors file")
     for name in weights:
-        _check_safetensors(folder / part / name)
+        check_safetensors(folder / part / name)
 
 
-def _check_safetensors(path: Path) -> None:
-    """Compare a file's size with what its header promises.
+def check_safetensors(path: Path) -> None:
+    """Compare a file's size with what its header promises; refuse what is no whole safetensors file.
 
     Format: 8 bytes little-endian header length, a JSON header with ``data_offsets`` a tensor, the data
     (https://github.com/huggingface/safetensors#format).

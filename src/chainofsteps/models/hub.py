@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +24,7 @@ from chainofsteps.models.check import (
     NETWORKS,
     WEIGHTED,
     check_folder,
+    check_safetensors,
     hash_folder,
     read_manifest,
     write_manifest,
@@ -44,7 +46,13 @@ class HubFile:
     digest: str
 
 
-def fetch(folder: str | Path, repository: str, commit: str, mirror: str | Path | None = None) -> str:
+def fetch(
+    folder: str | Path,
+    repository: str,
+    commit: str,
+    mirror: str | Path | None = None,
+    names: Collection[str] | None = None,
+) -> str:
     """Bring a model to a folder, unless it is there.
 
     Parameters
@@ -57,6 +65,8 @@ def fetch(folder: str | Path, repository: str, commit: str, mirror: str | Path |
     mirror : path, optional
         A folder that `fetch` made elsewhere of the same commit, for a place without a network: copied, by the hashes of
         its manifest, which are trusted as the hub's would be.
+    names : collection of str, optional
+        safetensors files to fetch in place of a pipeline: LoRA weights.
 
     Returns
     -------
@@ -75,7 +85,10 @@ def fetch(folder: str | Path, repository: str, commit: str, mirror: str | Path |
         if folder.is_dir() and any(folder.iterdir()) and _origin(folder) is None:
             raise Refused(folder, ORIGIN, "none: not fetched by this project", "another hub.cache, or no such folder")
         # Asked first: what is here stays as it is where there is nothing to take its place.
-        files = list_files(repository, commit) if mirror is None else _mirrored(Path(mirror), origin)
+        wanted = _is_needed if names is None else set(names).__contains__
+        files = list_files(repository, commit, wanted) if mirror is None else _mirrored(Path(mirror), origin, wanted)
+        for name in sorted(set(names or ()) - {file.name for file in files}):
+            raise Refused(repository, "file", f"no {name}", "files of this commit")
         part = folder.with_name(f"{folder.name}.part")
         _take_down(folder, part)
         _require_disk(part, sum(file.size for file in files if not _is_there(part / file.name, file.size)))
@@ -84,7 +97,10 @@ def fetch(folder: str | Path, repository: str, commit: str, mirror: str | Path |
         else:
             _copy(part, Path(mirror), files)
         _verify(part, files)
-        check_folder(part)
+        if names is None:
+            check_folder(part)
+        for name in names or ():
+            check_safetensors(part / name)
         (part / ORIGIN).write_text(json.dumps(origin, indent=1) + "\n")
         write_manifest(part)
         part.rename(folder)
@@ -97,8 +113,8 @@ def _origin(folder: Path) -> dict | None:
     return json.loads(path.read_text()) if path.is_file() else None
 
 
-def list_files(repository: str, commit: str) -> list[HubFile]:
-    """Files of a repository that a pipeline needs: its parts' configurations and safetensors, nothing else.
+def list_files(repository: str, commit: str, wanted: Callable[[str], bool]) -> list[HubFile]:
+    """Files of a repository that are wanted: of a pipeline, its parts' configurations and safetensors.
 
     Raises
     ------
@@ -118,10 +134,10 @@ def list_files(repository: str, commit: str) -> list[HubFile]:
     files = [
         HubFile(each.path, each.size, each.lfs.sha256 if each.lfs else each.blob_id)
         for each in entries
-        if isinstance(each, RepoFile) and _is_needed(each.path)
+        if isinstance(each, RepoFile) and wanted(each.path)
     ]
     if not files:
-        raise Refused(repository, "files", "none that a diffusers pipeline has", "model_index.json and its parts")
+        raise Refused(repository, "files", "none that is wanted", "model_index.json and its parts, or LoRA weights")
     return files
 
 
@@ -162,14 +178,14 @@ def _download(part: Path, repository: str, commit: str, files: list[HubFile]) ->
         raise Refused(repository, "download", _first_line(error), "a network; call again, and it goes on") from None
 
 
-def _mirrored(mirror: Path, origin: dict) -> list[HubFile]:
+def _mirrored(mirror: Path, origin: dict, wanted: Callable[[str], bool]) -> list[HubFile]:
     """Files of a mirror, by its manifest."""
     hashes = read_manifest(mirror)
     if _origin(mirror) != origin:
         raise Refused(mirror / ORIGIN, "origin", _origin(mirror), origin)
     for name, digest in hashes.items():
-        if not (_is_needed(name) or name == ORIGIN):
-            raise Refused(mirror / MANIFEST, "path", name, "model_index.json and files of its parts")
+        if not (wanted(name) or name == ORIGIN):
+            raise Refused(mirror / MANIFEST, "path", name, "model_index.json and files of its parts, or LoRA weights")
         if not (mirror / name).is_file():
             raise Refused(mirror / name, "file", "missing", f"sha256 {digest}")
     return [HubFile(name, (mirror / name).stat().st_size, digest) for name, digest in hashes.items()]

@@ -45,6 +45,8 @@ class BenchCase:
     first_frame, final_frame : ndarray of uint8, (y, x, channel)
     ground_truth : ndarray of uint8, (frame, y, x, channel)
     fps : float
+    digest : str
+        sha256 over its files, as the index states it.
     """
 
     case_id: str
@@ -53,6 +55,7 @@ class BenchCase:
     final_frame: np.ndarray
     ground_truth: np.ndarray
     fps: float
+    digest: str
 
 
 def index_tree(root: str | Path) -> xr.Dataset:
@@ -108,7 +111,7 @@ def load_case(root: str | Path, case_id: str) -> BenchCase:
     if len(truth) != row["frames"]:
         raise Refused(folder / "ground_truth.mp4", "frames", f"{len(truth)} decoded", f"{row['frames']}, as it says")
     first, final = (_picture(folder / name) for name in FILES[:2])
-    return BenchCase(case_id, str(row["prompt"]), first, final, truth, fps)
+    return BenchCase(case_id, str(row["prompt"]), first, final, truth, fps, str(row["digest"]))
 
 
 def _case_folders(root: Path) -> Iterator[Path]:

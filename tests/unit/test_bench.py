@@ -1,0 +1,223 @@
+"""Cases of a bench: chosen, resized, intervened in on every form, and what is estimated of them and what is not."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from chainofsteps import datasets, doors
+from chainofsteps.configuration import load_yaml
+from chainofsteps.experiments.bench import PLANTED, fewer_frames_and_steps, intervene
+from chainofsteps.models.prompts import check_prompts
+from chainofsteps.readout.bench import bench_features
+from chainofsteps.refusal import Refused
+from chainofsteps.sampling.trajectories import sample_trajectories
+from chainofsteps.statistics import bench as estimated
+from chainofsteps.videos import bench_cases
+from chainofsteps.videos.vbvr import index_tree
+from tests.bench import COUNT, TASKS, write_bench
+
+ROOT = Path(__file__).parents[2]
+FORMS = ("single", "two_networks", "ti2v")
+MODEL = {"frames": 9, "height": 32, "width": 32, "guidance_scale": 1.0, "negative_prompt": ""}
+MODEL |= {"max_sequence_length": 512}
+ERASURE = {
+    "order": "joint",
+    "steps": 2,
+    "kinds": ["erase"],
+    "at_steps": [0, 1],
+    "at_frames": [1],
+    "cells": {"kinds": ["erase"], "steps": [0, 1], "frames": [1, 2]},
+    "doses": {"counts": [], "sets": 1, "kinds": []},
+    "seed": 0,
+}
+GRID = (8, 8)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A small bench."""
+    return write_bench(tmp_path_factory.mktemp("bench") / "VBVR-Bench")
+
+
+@pytest.fixture(scope="module")
+def cases(root):
+    """All of its cases, of the worlds' size."""
+    return datasets.finished(bench_cases.model_cases(root, index_tree(root), 32, 32), "bench_cases")
+
+
+def truth_of(root, cases):
+    return lambda case_id: bench_cases.ground_truth(root, cases, case_id, MODEL["frames"])
+
+
+# Cases
+
+
+def test_cases_are_chosen_by_task_and_number(root):
+    index = index_tree(root)
+    assert bench_cases.choose_cases(index, [], COUNT).sizes["case"] == COUNT * len(TASKS)
+    assert bench_cases.choose_cases(index, [], 1)["task"].values.tolist() == sorted(
+        (task.split("/")[1] for task in TASKS), key=lambda name: name.startswith("O")
+    )
+    task = index["task"].values[-1]
+    assert set(bench_cases.choose_cases(index, [task], 5)["task"].values) == {task}
+    with pytest.raises(Refused, match=r"bench\.tasks: given 'O-1'"):
+        bench_cases.choose_cases(index, ["O-1"], 1)
+
+
+def test_a_seed_is_of_the_name_and_fits(cases):
+    seeds = cases["case_seed"].values
+    assert len(set(seeds)) == len(seeds) and (seeds >= 0).all()
+    assert (
+        bench_cases.case_seed("a/b/00000") == bench_cases.case_seed("a/b/00000") != bench_cases.case_seed("a/b/00001")
+    )
+
+
+def test_pictures_are_means_of_areas(cases):
+    picture = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 3), dtype=np.uint8)
+    assert (bench_cases.resized(picture.repeat(4, 1).repeat(4, 2), 4, 6) == picture).all()
+    assert bench_cases.resized(picture, 8, 16).shape == (2, 8, 16, 3)
+    assert bench_cases.in_frames(np.arange(33), 9).tolist() == list(range(0, 33, 4))
+
+
+def test_a_case_that_changed_since_is_refused(tmp_path):
+    root = write_bench(tmp_path / "VBVR-Bench")
+    cases = bench_cases.model_cases(root, index_tree(root), 32, 32)
+    next(root.rglob("prompt.txt")).write_text("other words")
+    with pytest.raises(Refused, match=r"digest: given .* as when the cases were read"):
+        for case_id in cases["case"].values:
+            bench_cases.ground_truth(root, cases, case_id, 9)
+
+
+def test_prompts_are_held_to_the_tokenizer():
+    folder = ROOT / "resources/models/mini"
+    check_prompts(folder, {"a": "walk to the red cell"}, 20)
+    for prompt, length, words in (("walk " * 30, 20, "31 tokens"), ("walk to", 2, "3 tokens"), (" ", 20, "nothing")):
+        with pytest.raises(Refused, match=f"case a: prompt: given {words}"):
+            check_prompts(folder, {"a": prompt}, length)
+    with pytest.raises(Refused, match="tokenizer: given"):
+        check_prompts(ROOT / "docs", {"a": "walk"}, 20)
+
+
+# The door
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"model": "none"}, r"bench\.model: given 'none'"),
+        ({"erasure": ERASURE | {"at_steps": [2]}}, r"bench\.erasure\.at_steps: given 2; accepted: 0 to 1"),
+        ({"erasure": ERASURE | {"at_frames": [9]}}, r"bench\.erasure\.at_frames: given 9; accepted: 1 to 8"),
+        ({"plant": {"at_steps": [8], "at_frames": [3]}}, r"bench\.plant\.at_steps: given 8; accepted: 1 to 7"),
+        ({"plant": {"at_steps": [1], "at_frames": [9]}}, r"bench\.plant\.at_frames: given 9; accepted: 1 to 8"),
+        ({"orders": {"orders": {"joint": [1]}, "frames": [9]}}, r"bench\.orders\.frames: given 9; accepted: 2 to 8"),
+        ({"grid": [33, 8]}, r"bench\.grid: given 33; accepted: at most 32"),
+        (
+            {"model": "vbvr_wan2.2", "experiments": {"turns": {"order": "pyramid", "steps": 4}}},
+            r"bench\.experiments\.turns\.order: given pyramid; accepted: joint",
+        ),
+        (
+            {"model": "vbvr_wan2.2", "orders": {"orders": {"joint": [1]}, "frames": [6]}},
+            r"bench\.orders\.frames: given 6; accepted: 1 \+ a multiple of 4",
+        ),
+    ],
+)
+def test_settings_that_the_model_cannot_take(change, line, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    bench, models = load_yaml("config/config.yaml")["bench"], load_yaml("config/models.yaml")
+    for name in models:
+        doors.check_bench(bench | {"model": name}, models, "config.yaml")
+    with pytest.raises(Refused, match=rf"^config\.yaml: {line}"):
+        doors.check_bench(bench | change, models, "config.yaml")
+
+
+# Experiments
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_intervened_in(tiny_pipeline, root, cases, form):
+    settings = {"erasure": copy.deepcopy(ERASURE), "plant": {"at_steps": [1], "at_frames": [1]}}
+    some, pipe = cases.isel(case=slice(2)), tiny_pipeline(form)
+    made = intervene(pipe, some, MODEL, settings, [0, 1], 8, truth_of(root, cases), GRID)
+    made.attrs |= dict.fromkeys(("kind", "boundary", "model_id", "model_revision", "scheduler", "dtype"), "x")
+    made.attrs["experiment"] = "bench_interventions"
+    made = datasets.check(datasets.finished(made, "bench_interventions"), "bench_interventions", "made")
+    assert made.sizes["seed"] == 2 and (made["frame_change"].isel(arm=0) == 0).all()
+    assert (made["others_lost"].isel(arm=0) == 0).all()
+    planted = made["side"].isel(arm=(made["scope"] == PLANTED).values)
+    assert planted.min() == -1 and planted.max() == 1 and not made["side"].isel(arm=0).any()
+    # The same again: nothing is drawn but by seeds.
+    again = intervene(pipe, some, MODEL, settings, [0, 1], 8, truth_of(root, cases), GRID)
+    assert again.equals(made.drop_attrs()) or all((again[name] == made[name]).all() for name in made.data_vars)
+
+
+def test_fewer_steps_and_frames_are_held_against_the_beginning(tiny_pipeline, root, cases):
+    settings = {"orders": {"joint": [1, 2]}, "frames": [5]}
+    some = cases.isel(case=slice(1))
+    made = fewer_frames_and_steps(tiny_pipeline("ti2v"), some, MODEL, settings, [0], 8, truth_of(root, cases), GRID)
+    assert made["steps"].values.tolist() == [2, 1, 2] and made["frames_made"].values.tolist() == [9, 9, 5]
+    assert made["agreement"].isel(arm=0).item() == made["clean_begins"].isel(arm=0).item()
+    assert made["clean_begins"].isel(arm=2) != made["clean_begins"].isel(arm=0)
+
+
+# Estimands
+
+
+@pytest.fixture(scope="module")
+def sampled(tiny_pipeline, root, cases):
+    """Features of two orders."""
+    features = {}
+    for order, steps in (("joint", 2), ("frame_by_frame", 1)):
+        given = {"order": order, "steps": steps}
+        made = sample_trajectories(tiny_pipeline("ti2v"), cases, MODEL, given, [0], 8)
+        truths = [truth_of(root, cases)(case_id) for case_id in cases["case"].values]
+        features[order] = bench_features(made, truths, *GRID).assign_attrs(experiment=order, order=order)
+    return features
+
+
+def planted_dataset(later, earlier, base=0.0):
+    """Two arms at frame 4 of 9, the ground truth planted and not; what frames after and before it agree in."""
+    side = np.sign(np.arange(9) - 4)
+    agreement = np.where(side > 0, later, np.where(side < 0, earlier, 1.0))
+    frames = np.stack([agreement, np.full(9, base)])[None, None].repeat(3, 0)
+    return xr.Dataset(
+        {
+            "side": (("arm", "frame"), np.stack([side, side]).astype(np.int8)),
+            "frame_agreement": (("case", "seed", "arm", "frame"), frames),
+            "kind": ("arm", ["plant", "resample"]),
+            "scope": ("arm", [PLANTED, PLANTED]),
+        },
+        coords={"case": ["a", "b", "c"], "frame": np.arange(9)},
+    )
+
+
+def test_a_plant_leads_where_later_frames_alone_follow():
+    assert estimated.planted_lead(planted_dataset(1, 0)).values.tolist() == [1, 1, 1]
+    assert estimated.planted_lead(planted_dataset(0.7, 0.7, 0.5)).values == pytest.approx(0)
+    with pytest.raises(Refused, match="none with free frames on both sides"):
+        estimated.planted_lead(planted_dataset(1, 0).isel(frame=slice(4, None)))
+
+
+def test_the_table_says_of_every_estimand_a_number_or_a_reason(tiny_pipeline, root, cases, sampled):
+    settings = {"erasure": ERASURE | {"steps": 2}, "plant": {"at_steps": [1], "at_frames": [2]}}
+    pipe, truth = tiny_pipeline("ti2v"), truth_of(root, cases)
+    made = intervene(pipe, cases, MODEL, settings, [0], 8, truth, GRID)
+    orders = fewer_frames_and_steps(
+        pipe, cases, MODEL, {"orders": {"joint": [1, 2]}, "frames": [5]}, [0], 8, truth, GRID
+    )
+    table = estimated.bench_table(sampled, made, orders, 200, 0)
+    means = table[table["case"] == estimated.ALL]
+    assert (means["reason"].notna() | means["ci_low"].notna()).all()
+    assert set(means["estimand"]) >= set(estimated.UNDEFINED)
+    turns = means[means["experiment"] == "frame_by_frame"].set_index("estimand")
+    assert "wait for their turn" in turns.loc["E0 gain_of_agreement", "reason"]
+    joint = table[(table["estimand"] == "E0 gain_of_agreement") & (table["experiment"] == "joint")]
+    rows = joint[joint["case"] != estimated.ALL]
+    agreement = sampled["joint"]["agreement"].isel(seed=0)
+    assert rows["value"].values == pytest.approx((agreement.isel(step=-1) - agreement.isel(step=0)).values)
+    few = estimated.bench_table({}, made.isel(case=slice(2)), orders.isel(case=slice(2)), 200, 0)
+    assert few.loc[few["case"] == estimated.ALL, "reason"].notna().all()

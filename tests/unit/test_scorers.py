@@ -1,0 +1,124 @@
+"""Scores and their controls: what is evidence, what the controls are, and the real scorers where they are installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chainofsteps import datasets
+from chainofsteps.readout import scorers
+from chainofsteps.readout.bench_scores import check_tasks, score_bench, score_table
+from chainofsteps.refusal import Refused
+from chainofsteps.videos import bench_cases
+from chainofsteps.videos.vbvr import index_tree
+from tests.bench import write_bench
+
+INSTALLED = all(importlib.util.find_spec(name) for name in ("lmms_eval", "cv2"))
+WRONG = [name for name in scorers.CONTROLS if name != scorers.TRUTH]
+
+
+def scored(**changes):
+    return {scorers.TRUTH: 0.9, **dict.fromkeys(WRONG, 0.4)} | changes
+
+
+def test_controls_hold_where_the_truth_is_above_all():
+    assert scorers.is_evidence(scored())
+
+
+@pytest.mark.parametrize("control", WRONG)
+@pytest.mark.parametrize("score", [0.9, 0.95, None])
+def test_one_control_that_fails_is_enough(control, score):
+    assert not scorers.is_evidence(scored(**{control: score}))
+
+
+def test_a_truth_that_was_not_scored_is_no_evidence():
+    assert not scorers.is_evidence(scored(ground_truth=None))
+    assert not scorers.is_evidence({scorers.TRUTH: 1.0})
+
+
+def test_controls_are_what_they_are_called():
+    truth = np.arange(5, dtype=np.uint8)[:, None, None, None].repeat(3, 3) * 50
+    made = scorers.control_videos(truth)
+    assert tuple(made) == scorers.CONTROLS
+    shown = {name: video[:, 0, 0, 0].tolist() for name, video in made.items()}
+    assert shown == {
+        "ground_truth": [0, 50, 100, 150, 200],
+        "static": [0] * 5,
+        "reversed": [200, 150, 100, 50, 0],
+        "jump": [0, 200, 200, 200, 200],
+        "cross_fade": [0, 50, 100, 150, 200],
+    }
+    assert all(video.dtype == np.uint8 and video.shape == truth.shape for video in made.values())
+
+
+@pytest.fixture
+def bench(tmp_path):
+    """A bench, its cases, and videos that are its ground truths."""
+    root = write_bench(tmp_path / "VBVR-Bench")
+    cases = datasets.finished(bench_cases.model_cases(root, index_tree(root), 32, 32), "bench_cases")
+    for case_id in cases["case"].values:
+        target = tmp_path / "made" / bench_cases.video_name(case_id, 0)
+        target.parent.mkdir(parents=True)
+        target.write_bytes((root / case_id / "ground_truth.mp4").read_bytes())
+    return root, cases, {"joint": tmp_path / "made"}
+
+
+def by_motion(task: str, video: Path, folder: Path, metric: str) -> float | None:
+    """A scorer of files: none of one task; else by how unlike the last frame is the first, one metric blind to it."""
+    if task.startswith("G-1_"):
+        return None
+    if metric == "blend":
+        return 0.5
+    from chainofsteps.videos.files import read_video
+
+    frames = read_video(video)[0].astype(float)
+    moved = np.abs(np.diff(frames, axis=0)).max((1, 2, 3)) > 100
+    right = np.abs(frames[-1] - read_video(folder / "ground_truth.mp4")[0][-1]).max() < 60
+    return float(right and moved.sum() > 2)
+
+
+def test_a_table_marks_scores_whose_controls_fail(bench, tmp_path):
+    root, cases, folders = bench
+    names = frozenset(cases["task"].values)
+    found = scorers.Scorers("own", "1", by_motion, names)
+    made = score_bench(root, cases, folders, [0], found, tmp_path)
+    made.attrs |= {"model_id": "none", "model_revision": "none"}
+    datasets.check(datasets.finished(made, "bench_scores"), "bench_scores", "made")
+    table = score_table(made).set_index(["experiment", "metric"])
+    task, blend = table.loc[("joint", "task")], table.loc[("joint", "blend")]
+    # Two of four cases have no scorer that works; the blend cannot tell the truth from what is wrong.
+    assert task["cases"] == 2 and task["cases_of_evidence"] == 2 and task["score_of_evidence"] == 1
+    assert task["says"] == "evidence in 2 of 4 cases; of the others none"
+    assert blend["cases_of_evidence"] == 0 and blend["says"].startswith("no evidence") and blend["score"] == 0.5
+    assert np.isnan(blend["score_of_evidence"])
+    assert table.loc[("control: static", "task"), "score"] == 0 and set(table["version"]) == {"1"}
+    with pytest.raises(Refused, match=r"bench\.tasks: given .* accepted: one of the 0 tasks of own 1"):
+        check_tasks(cases, scorers.Scorers("own", "1", by_motion, frozenset()))
+    next(folders["joint"].rglob("*.mp4")).unlink()
+    with pytest.raises(Refused, match="file: given missing; accepted: a video"):
+        score_bench(root, cases, folders, [0], found, tmp_path)
+
+
+@pytest.mark.skipif(INSTALLED, reason="the scorers are installed")
+def test_scorers_that_are_not_there():
+    with pytest.raises(Refused, match=r"^scorers: lmms-eval: given not installed; accepted: `make scorers`"):
+        scorers.find_scorers()
+
+
+@pytest.mark.skipif(not INSTALLED, reason="no scorers: make scorers")
+def test_the_real_scorers_are_held_to_their_controls(bench, tmp_path):
+    root, cases, folders = bench
+    found = scorers.find_scorers()
+    assert len(found.tasks) == 100 and (found.name, found.version) == ("lmms-eval", "0.7.3")
+    maze = cases.isel(case=[str(task).startswith("O-39") for task in cases["task"].values])
+    made = score_bench(root, maze, folders, [0], found, tmp_path)
+    assert (made["scored"] == 1).all() and (made["control_scored"] == 1).all()
+    # What was given is the ground truth, through another file format.
+    assert np.allclose(
+        made["score"].isel(sampled=0, seed=0), made["control_score"].sel(control="ground_truth"), atol=0.1
+    )
+    with pytest.raises(Refused, match=r"bench\.tasks: given G-1_rotation_data-generator"):
+        check_tasks(cases, found)

@@ -1,0 +1,18 @@
+"""Choose cases of a bench and bring them to a model's size; nothing of the model is loaded but its tokenizer."""
+
+from chainofsteps import datasets
+from chainofsteps.models.check import check_fit, check_folder
+from chainofsteps.models.prompts import check_prompts
+from chainofsteps.refusal import at_the_door
+from chainofsteps.videos.bench_cases import choose_cases, model_cases
+
+with at_the_door(snakemake.log[0]):
+    model, folder = snakemake.params.model, snakemake.params.folder
+    check_folder(folder)
+    check_fit(folder, model["frames"], model["height"], model["width"])
+    index = datasets.read(snakemake.input.index[0], "bench")
+    index = choose_cases(index, snakemake.params.tasks, snakemake.params.case_count)
+    prompts = dict(zip(index["case"].values.astype(str), index["prompt"].values.astype(str), strict=True))
+    check_prompts(folder, prompts, model["max_sequence_length"])
+    cases = model_cases(snakemake.params.root, index, model["height"], model["width"])
+    datasets.write(cases, snakemake.output[0], "bench_cases")

@@ -198,7 +198,7 @@ def test_defaults_of_the_schema_are_those_of_the_file(default):
     [
         (
             "colour",
-            "results, model, hub, vbvr, bench, cases, seeds, experiments, controls, batch, interventions, statistics, "
+            "results, model, hub, vbvr, bench, cases, seeds, experiments, controls, batch, shards, interventions, statistics, "
             "failures, success, stability, calibration",
         ),
         ("cases.size", "families, purpose, first, count"),

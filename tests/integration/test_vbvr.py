@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from safetensors.numpy import save_file
 
 from chainofsteps import datasets
+from chainofsteps.models.check import write_manifest
 from chainofsteps.videos.files import measure_video, read_video, write_video
 from tests.bench import COUNT, TASKS, write_bench
 
@@ -131,3 +133,39 @@ def test_another_pipeline_is_refused_before_anything_starts(clone, vbvr, tmp_pat
     (line,) = refusals(vbvr(write_bench(tmp_path / "VBVR-Bench")))
     path.write_text(content)
     assert "_class_name: given LTXPipeline; accepted: WanImageToVideoPipeline" in line
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("peft"), reason="no peft: make install")
+def test_a_model_of_the_hub_with_lora_weights_is_sampled(clone, tmp_path, build_pipeline):
+    """From a mirror, since there is no network: a tiny pipeline of the paper's form, both networks updated."""
+    path, mirror = clone.folder / "config/models.yaml", tmp_path / "mirror"
+    models, hub = yaml.safe_load(path.read_text()), {"repository": "lab/tiny", "commit": "a" * 40}
+    build_pipeline("two_networks").save_pretrained(mirror / "tiny")
+    names = [f"transformer.blocks.0.attn1.to_q.lora_{each}.weight" for each in "AB"]
+    files = {"transformer": "high.safetensors", "transformer_2": "low.safetensors"}
+    (mirror / "tiny_lora").mkdir()
+    for file in files.values():
+        shapes = zip(names, ((2, 24), (24, 2)), strict=True)
+        save_file({name: np.ones(shape, np.float32) for name, shape in shapes}, mirror / "tiny_lora" / file)
+    for name in ("tiny", "tiny_lora"):
+        (mirror / name / "hub.json").write_text(json.dumps(hub))
+        write_manifest(mirror / name)
+    entry = models["vbvr_wan2.2"] | {"hub": hub | {"licence": "none"}, "frames": 9, "height": 32, "width": 32}
+    entry["placement"] = {"dtype": "float32", "offload": "none", "vae_tiling": False}
+    lora = hub | {"base": "tiny", "licence": "none", "files": files, "scale": 1.0}
+    content = path.read_text()
+    path.write_text(yaml.safe_dump(models | {"tiny": entry, "tiny_lora": entry | {"lora": lora}}))
+    own = {"model": "tiny_lora", "count": 1, "experiments": {"joint": {"order": "joint", "steps": 4}}}
+    acts = {
+        "erasure": SMALL["bench"]["erasure"] | {"at_frames": [1], "cells": {"kinds": [], "steps": [], "frames": []}}
+    }
+    acts |= {"plant": {"at_steps": [1], "at_frames": [1]}}
+    (clone.folder / "large.yaml").write_text(yaml.safe_dump(SMALL | {"bench": SMALL["bench"] | own | acts}))
+    given = ("--config", f"vbvr={write_bench(tmp_path / 'VBVR-Bench')}", f"hub={{mirror: {mirror}}}")
+    target = "results/vbvr/bench/tiny_lora/features_joint.nc"
+    done = clone.snakemake("--cores", "1", "--configfile", "large.yaml", *given, "--", target)
+    path.write_text(content)
+    assert done.returncode == 0, done.stdout + done.stderr
+    features = datasets.read(clone.folder / target, "bench_features")
+    assert features.sizes["case"] == len(TASKS) and features.sizes["latent_frame"] == 3
+    assert features.attrs["model_revision"] == f"{'a' * 40} + {'a' * 40} x 1"

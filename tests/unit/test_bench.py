@@ -152,7 +152,7 @@ def test_every_form_is_intervened_in(tiny_pipeline, root, cases, form):
     assert planted.min() == -1 and planted.max() == 1 and not made["side"].isel(arm=0).any()
     # The same again: nothing is drawn but by seeds.
     again = intervene(pipe, some, MODEL, settings, [0, 1], 8, truth_of(root, cases), GRID)
-    assert again.equals(made.drop_attrs()) or all((again[name] == made[name]).all() for name in made.data_vars)
+    assert all((again[name].values == made[name].values).all() for name in made.data_vars)
 
 
 def test_fewer_steps_and_frames_are_held_against_the_beginning(tiny_pipeline, root, cases):

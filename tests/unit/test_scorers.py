@@ -13,6 +13,7 @@ from chainofsteps.readout import scorers
 from chainofsteps.readout.bench_scores import check_tasks, score_bench, score_table
 from chainofsteps.refusal import Refused
 from chainofsteps.videos import bench_cases
+from chainofsteps.videos.files import read_video
 from chainofsteps.videos.vbvr import index_tree
 from tests.bench import write_bench
 
@@ -67,13 +68,11 @@ def bench(tmp_path):
 
 
 def by_motion(task: str, video: Path, folder: Path, metric: str) -> float | None:
-    """A scorer of files: none of one task; else by how unlike the last frame is the first, one metric blind to it."""
+    """A scorer of files that fails at one task: 1 where the end is right and was walked to; its blend is blind."""
     if task.startswith("G-1_"):
         return None
     if metric == "blend":
         return 0.5
-    from chainofsteps.videos.files import read_video
-
     frames = read_video(video)[0].astype(float)
     moved = np.abs(np.diff(frames, axis=0)).max((1, 2, 3)) > 100
     right = np.abs(frames[-1] - read_video(folder / "ground_truth.mp4")[0][-1]).max() < 60

@@ -1,6 +1,6 @@
 """How long Snakemake takes to plan a run of a large model, by cases of each of four families (three seeds, a shard a case).
 
-    python benchmarks/dag.py         # writes benchmarks/dag.csv, about a minute on one core
+python benchmarks/dag.py         # writes benchmarks/dag.csv, about a minute on one core
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Peak memory of the sampling loop above the model, over 1, 4 and 16 times as many steps, or cases.
 
-Each point is a process of its own, with a tiny random pipeline and pictures of 128 x 128, so that what is kept would show:
-the largest points make 226 MB of decoded clean estimates. Two numbers are measured from after the first batch on: memory
-of the process itself (RssAnon of /proc/self/status, read every two milliseconds), and all that is resident (VmHWM), which
-counts pages of the result's own file that the system may drop. Linux only.
+Each point is a process of its own, with a tiny random pipeline and pictures of 128 x 128, so that what is kept would
+show: the largest points make 226 MB of decoded clean estimates. Two numbers are measured from after the first batch on:
+memory of the process itself (RssAnon of /proc/self/status, read every two milliseconds), and all that is resident
+(VmHWM), which counts pages of the result's own file that the system may drop. Linux only.
 
     python benchmarks/memory.py      # writes benchmarks/memory.csv, about five minutes on one core
 """

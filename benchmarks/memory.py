@@ -1,15 +1,18 @@
 """Peak memory of the sampling loop above the model, over 1, 4 and 16 times as many steps, or cases.
 
-Each point is a process of its own, with a tiny random pipeline and pictures of 128 x 128, so that what is kept would show:
-the largest points make 226 MB of decoded clean estimates. Two numbers are measured from after the first batch on: memory
-of the process itself (RssAnon of /proc/self/status, read every two milliseconds), and all that is resident (VmHWM), which
-counts pages of the result's own file that the system may drop. Linux only.
+Each point is a process of its own, with a tiny random pipeline and pictures of 128 x 128, so that what is kept would
+show: the largest points make 226 MB of decoded clean estimates. Two numbers are measured from after the first batch on:
+memory of the process itself (RssAnon of /proc/self/status, read every two milliseconds), and all that is resident
+(VmHWM), which counts pages of the result's own file that the system may drop. Each point is measured with the allocator
+as it is, which keeps freed memory for later and does so in pieces, and with one that gives large pieces back at once
+(``MALLOC_MMAP_THRESHOLD_``): what then stays is in use. Linux with glibc only.
 
-    python benchmarks/memory.py      # writes benchmarks/memory.csv, about five minutes on one core
+    python benchmarks/memory.py      # writes benchmarks/memory.csv, about ten minutes on one core
 """
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
 import subprocess
@@ -24,6 +27,7 @@ import pandas as pd
 HERE = Path(__file__).parent
 POINTS = [(8, 4), (8, 16), (8, 64), (32, 4), (128, 4)]
 BATCH, SCALE = 8, 4
+ALLOCATORS = {"default": {}, "gives_back": {"MALLOC_MMAP_THRESHOLD_": "65536"}}
 
 
 def resident(field: str) -> float:
@@ -84,10 +88,13 @@ if __name__ == "__main__":
         measure(*map(int, sys.argv[1:]))
         raise SystemExit
     rows = []
-    for point in POINTS:
-        ran = subprocess.run([sys.executable, __file__, *map(str, point)], capture_output=True, text=True, check=True)
-        rows.append(next(line for line in ran.stdout.splitlines() if line.startswith("point")).split()[1:])
     names = ["cases", "steps", "result_mb", "own_mb", "resident_mb"]
-    table = pd.DataFrame(rows, columns=names).astype(float).round(1).astype({"cases": int, "steps": int})
+    for allocator, variables in ALLOCATORS.items():
+        for point in POINTS:
+            command = [sys.executable, __file__, *map(str, point)]
+            ran = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=True)
+            said = next(line for line in ran.stdout.splitlines() if line.startswith("point")).split()[1:]
+            rows.append({"allocator": allocator} | dict(zip(names, map(float, said), strict=True)))
+    table = pd.DataFrame(rows).round(1).astype({"cases": int, "steps": int})
     table.to_csv(HERE / "memory.csv", index=False)
     print(table.to_string(index=False))

@@ -830,3 +830,77 @@ def test_script_does_not_hide_a_file_that_is_missing(tmp_path):
     with pytest.raises(FileNotFoundError), at_the_door(tmp_path / "log.txt"):
         (tmp_path / "nowhere").read_text()
     assert "Traceback" in (tmp_path / "log.txt").read_text()
+
+
+# Experiments left out, and orders that a large model cannot take
+
+
+def large_model(default, models):
+    name = "wan2.1_i2v_14b"
+    config = copy.deepcopy(default) | {"model": name}
+    config["interventions"]["models"] = [name]
+    return config, models[name]
+
+
+def test_null_leaves_an_experiment_out(default):
+    config = copy.deepcopy(default)
+    config["experiments"]["frame_by_frame"] = None
+    config["controls"]["experiments"]["shuffled"] = None
+    config["interventions"]["experiments"]["orders"] = None
+    assert doors.leave_out(config) == ["frame_by_frame", "shuffled", "orders"]
+    doors.check_config(config, "config.yaml")
+    assert list(config["experiments"]) == ["joint"]
+    assert doors.leave_out({"experiments": "many", "controls": None}) == []
+
+
+def test_claims_that_need_what_is_left_out_are_not_asked(default, models):
+    config = copy.deepcopy(default)
+    config["experiments"]["frame_by_frame"] = None
+    left_out = doors.leave_out(config)
+    kinds = doors.kinds_of(config, doors.check_interventions(config, models, "config.yaml"))
+    every = load_yaml(ROOT / "config/claims.yaml")["claims"]
+    claims = doors.check_claims("config/claims.yaml", kinds, models, left_out)["claims"]
+    gone = {claim["id"] for claim in every} - {claim["id"] for claim in claims}
+    # Those that read it, and those that it is a control of.
+    assert {"E1_control", "E1_joint"} <= gone and len(claims) > 10
+    with pytest.raises(Refused, match="frame_by_frame"):
+        doors.check_claims("config/claims.yaml", kinds, models)
+
+
+@pytest.mark.parametrize(
+    ("kept", "field"),
+    [
+        ("experiments.frame_by_frame", "experiments.frame_by_frame.order: given frame_by_frame"),
+        ("controls.experiments.shuffled", "controls.experiments.shuffled.order: given shuffled"),
+        ("interventions.experiments.plant_shuffled", f"{_OF}.plant_shuffled.order: given shuffled"),
+        ("interventions.experiments.orders", f"{_OF}.orders.orders: given frame_by_frame"),
+    ],
+)
+def test_frames_cannot_take_turns_where_a_form_gives_them_one_timestep(default, models, kept, field):
+    config, _ = large_model(default, models)
+    turns = [
+        "experiments.frame_by_frame",
+        "controls.experiments.shuffled",
+        *(f"{_OF}.{kind}_{order}" for kind in ("erasure", "plant") for order in ("frame_by_frame", "shuffled")),
+        f"{_OF}.orders",
+    ]
+    for path in set(turns) - {kept}:
+        config = with_field(config, path, None)
+    doors.leave_out(config)
+    if kept.endswith("orders"):
+        config["interventions"]["experiments"]["orders"]["models"] = [config["model"]]
+    asked = config["experiments"], config["controls"], config["cases"]["count"], config["seeds"]
+    sampled = doors.check_sampled(*asked, "config.yaml")
+    given = doors.check_interventions(config, models, "config.yaml")
+    with pytest.raises(Refused) as caught:
+        doors.check_orders(config, sampled, given, models, "config.yaml")
+    assert f"config.yaml: {field}; accepted: joint, with wan2.1_i2v_14b of form single" in str(caught.value)
+    # The form with a timestep a frame takes them all.
+    ti2v = models | {config["model"]: models["wan2.2_ti2v_5b"]}
+    doors.check_orders(config, sampled, given, ti2v, "config.yaml")
+
+
+def test_a_large_models_shape_is_asked_when_a_run_starts(default, models):
+    doors.check_models("config/models.yaml", "wan2.1_i2v_14b", "config.yaml")
+    with pytest.raises(Refused, match=r"frames: given 81 frames of 480 x 832; accepted: 9 frames of 32 x 32"):
+        doors.check_shape("config/models.yaml", "wan2.1_i2v_14b", models["wan2.1_i2v_14b"])

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -388,3 +389,18 @@ except Refused as error:
 def test_missing_folder(cases, tmp_path):
     with pytest.raises(Refused, match="cannot be written"):
         datasets.write(cases, tmp_path / "nowhere" / "cases.nc", "cases")
+
+
+def test_a_map_of_a_file_is_written_without_a_copy_in_memory_and_with_the_same_bytes(tmp_path):
+    shape = (64, 1, 4, 9, 32, 32, 3)
+    values = np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
+    values.tofile(tmp_path / "array")
+    mapped = np.memmap(tmp_path / "array", np.uint8, "r", shape=shape)
+    dims = ("case", "seed", "step", "frame", "y", "x", "channel")
+    tracemalloc.start()
+    datasets.write_file(xr.Dataset({"estimate": (dims, mapped)}), tmp_path / "mapped.nc")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < values.nbytes / 2
+    datasets.write_file(xr.Dataset({"estimate": (dims, values)}), tmp_path / "held.nc")
+    assert (tmp_path / "mapped.nc").read_bytes() == (tmp_path / "held.nc").read_bytes()

@@ -1,0 +1,70 @@
+"""Each job of a host takes a GPU that no other job holds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+from chainofsteps.models.device import VISIBLE, claimed_device, visible_devices
+
+
+@pytest.fixture(autouse=True)
+def own_locks(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delenv(VISIBLE, raising=False)
+
+
+def test_devices_are_those_named_or_those_of_the_driver(tmp_path, monkeypatch):
+    for name in ("nvidia10", "nvidia2", "nvidia0", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    assert visible_devices(tmp_path) == ["0", "2", "10"]
+    monkeypatch.setenv(VISIBLE, "3, GPU-1234")
+    assert visible_devices(tmp_path) == ["3", "GPU-1234"]
+    monkeypatch.setenv(VISIBLE, "")
+    assert visible_devices(tmp_path) == []
+
+
+def test_no_device_is_the_cpu():
+    with claimed_device([]) as device:
+        assert device == "cpu" and VISIBLE not in os.environ
+
+
+def test_jobs_hold_different_devices_and_give_them_back(monkeypatch):
+    monkeypatch.setenv(VISIBLE, "0,1")
+    with claimed_device(visible_devices()) as one:
+        assert (one, os.environ[VISIBLE]) == ("cuda", "0")
+        with claimed_device(["0", "1"]) as other:
+            assert (other, os.environ[VISIBLE]) == ("cuda", "1")
+        assert os.environ[VISIBLE] == "0"
+    assert os.environ[VISIBLE] == "0,1"
+
+
+def test_a_killed_job_gives_its_device_back_and_one_that_waits_takes_it():
+    code = (
+        "import time\n"
+        "from chainofsteps.models.device import claimed_device\n"
+        "with claimed_device(['0']):\n"
+        "    print('held', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    waiting = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        time.sleep(0.5)
+        with claimed_device(["0", "1"]):
+            assert os.environ[VISIBLE] == "1"  # 0 is held by another process
+        holder.send_signal(signal.SIGKILL)
+        assert waiting.stdout.readline() == "held\n"
+    finally:
+        for process in (holder, waiting):
+            process.kill()
+            process.wait()
+            process.stdout.close()

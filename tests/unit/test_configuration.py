@@ -198,8 +198,8 @@ def test_defaults_of_the_schema_are_those_of_the_file(default):
     [
         (
             "colour",
-            "results, model, hub, vbvr, bench, cases, seeds, experiments, controls, batch, shards, interventions, statistics, "
-            "failures, success, stability, calibration",
+            "results, model, hub, vbvr, bench, cases, seeds, experiments, controls, batch, shards, interventions, "
+            "statistics, failures, success, stability, calibration",
         ),
         ("cases.size", "families, purpose, first, count"),
         ("experiments.joint.shift", "order, steps"),

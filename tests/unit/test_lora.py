@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from chainofsteps import doors
 from chainofsteps.configuration import load_yaml
 from chainofsteps.models.check import write_manifest
-from chainofsteps.models.entry import model_attributes, open_model
 from chainofsteps.models.lora import merge_lora
+from chainofsteps.models.placement import opened, revision_of
 from chainofsteps.refusal import Refused
 
 ROOT = Path(__file__).parents[2]
@@ -117,16 +117,17 @@ def test_an_entry_with_lora_is_opened_with_both_networks_updated(build_pipeline,
     models = load_yaml(ROOT / "config/models.yaml")
     model = models["vbvr_wan2.2_lora"]
     files = {"transformer": "high.safetensors", "transformer_2": "low.safetensors"}
-    model = model | {"lora": model["lora"] | {"files": files, "commit": "a" * 40, "scale": 0.5}}
+    model = model | {"lora": model["lora"] | {"files": files, "commit": "a" * 40, "scale": 0.5, "path": str(lora)}}
+    model["path"] = str(base)
     model["placement"] = {"dtype": "float32", "offload": "none", "vae_tiling": False}
-    pipe = open_model(model, base, lora)
-    for seed, part in enumerate(files):
-        a, b = weights(seed=seed)
-        assert torch.allclose(weight_of(pipe, part), weight_of(given, part) + 0.5 * b @ a, atol=1e-5)
-    assert model_attributes("x", model)["model_revision"] == f"{model['hub']['commit']} + {'a' * 40} x 0.5"
+    with opened(model) as pipe:
+        for seed, part in enumerate(files):
+            a, b = weights(seed=seed)
+            assert torch.allclose(weight_of(pipe, part), weight_of(given, part) + 0.5 * b @ a, atol=1e-5)
+    assert revision_of(model) == f"{model['hub']['commit']} + {'a' * 40} x 0.5"
     (lora / "low.safetensors").write_bytes((lora / "high.safetensors").read_bytes())
-    with pytest.raises(Refused, match=r"low\.safetensors: sha256: given"):
-        open_model(model, base, lora)
+    with pytest.raises(Refused, match=r"low\.safetensors: sha256: given"), opened(model):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def get_weights(wildcards):
 def get_shipped(model):
     """As get_weights, of a model by name; of a model of the hub its manifest, which is made when it is fetched."""
     if "hub" in MODELS[model]:
-        return expand(rules.fetch_model.output, model=model)
+        return expand(rules.fetch_model.output, model=dict.fromkeys([get_base(model), model]))
     return check_weights("config/models.yaml", model)
 
 
@@ -114,9 +114,19 @@ def get_model(wildcards):
 
 
 def get_entry(model):
-    """As get_model, of a model by name; one of the hub with the folder that it is fetched to."""
-    fetched = {"path": str(Path(config["hub"]["cache"]) / model)} if "hub" in MODELS[model] else {}
-    return {key: value for key, value in MODELS[model].items() if key not in ("training", "orders")} | fetched
+    """As get_model, of a model by name; one of the hub with the folder that it is fetched to, and that of LoRA weights."""
+    entry = {key: value for key, value in MODELS[model].items() if key not in ("training", "orders")}
+    cache = Path(config["hub"]["cache"])
+    if "hub" in entry:
+        entry["path"] = str(cache / get_base(model))
+    if "lora" in entry:
+        entry["lora"] = entry["lora"] | {"path": str(cache / model)}
+    return entry
+
+
+def get_base(model):
+    """Entry whose weights a model has: its own, but of LoRA weights."""
+    return MODELS[model].get("lora", {}).get("base", model)
 
 
 @or_exit()
@@ -132,31 +142,6 @@ def get_bench_state(wildcards):
     files = sorted(path for path in Path(config["vbvr"] or "none").rglob("*") if path.is_file())
     states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return hashlib.sha256(repr(states).encode()).hexdigest()
-
-
-def get_bench_weights(wildcards):
-    """Files of the model that the bench is taken through; of the hub, the manifests of what is fetched."""
-    name = config["bench"]["model"]
-    if "hub" not in MODELS[name]:
-        return get_shipped(name)
-    return expand(rules.fetch_model.output, model=dict.fromkeys([get_base(name), name]))
-
-
-def get_base(model):
-    """Entry whose weights a model has: its own, but of LoRA weights."""
-    return MODELS[model].get("lora", {}).get("base", model)
-
-
-def get_bench_folder(wildcards):
-    """Where the weights of that model lie."""
-    base = get_base(config["bench"]["model"])
-    return MODELS[base].get("path", str(Path(config["hub"]["cache"]) / base))
-
-
-def get_bench_lora(wildcards):
-    """Where its LoRA weights lie."""
-    name = config["bench"]["model"]
-    return str(Path(config["hub"]["cache"]) / name) if "lora" in MODELS[name] else None
 
 
 def get_bench_settings(wildcards):

@@ -20,7 +20,7 @@ wildcard_constraints:
 rule read_bench_cases:
     input:
         index=rules.index_bench.output,
-        weights=get_bench_weights,
+        weights=lambda wildcards: get_shipped(ASKED_OF_BENCH["model"]),
         modules=get_modules("workflow/scripts/read_bench_cases.py"),
     output:
         BENCH / "cases.nc",
@@ -32,7 +32,6 @@ rule read_bench_cases:
         root=config["vbvr"],
         state=get_bench_state,
         model=get_entry(ASKED_OF_BENCH["model"]),
-        folder=get_bench_folder,
         tasks=ASKED_OF_BENCH["tasks"],
         case_count=ASKED_OF_BENCH["count"],
     message:
@@ -44,7 +43,7 @@ rule read_bench_cases:
 rule sample_bench:
     input:
         cases=rules.read_bench_cases.output,
-        weights=get_bench_weights,
+        weights=lambda wildcards: get_shipped(ASKED_OF_BENCH["model"]),
         modules=get_modules("workflow/scripts/sample_bench.py"),
     output:
         features=BENCH / "features_{sampled}.nc",
@@ -58,8 +57,6 @@ rule sample_bench:
     params:
         root=config["vbvr"],
         model=get_entry(ASKED_OF_BENCH["model"]),
-        folder=get_bench_folder,
-        lora=get_bench_lora,
         name=ASKED_OF_BENCH["model"],
         experiment=lambda wildcards: ASKED_OF_BENCH["experiments"][wildcards.sampled],
         seeds=ASKED_OF_BENCH["seeds"],
@@ -74,7 +71,7 @@ rule sample_bench:
 rule intervene_in_bench:
     input:
         cases=rules.read_bench_cases.output,
-        weights=get_bench_weights,
+        weights=lambda wildcards: get_shipped(ASKED_OF_BENCH["model"]),
         modules=get_modules("workflow/scripts/intervene_in_bench.py"),
     output:
         BENCH / "{bench_kind}.nc",
@@ -87,8 +84,6 @@ rule intervene_in_bench:
     params:
         root=config["vbvr"],
         model=get_entry(ASKED_OF_BENCH["model"]),
-        folder=get_bench_folder,
-        lora=get_bench_lora,
         name=ASKED_OF_BENCH["model"],
         settings=get_bench_settings,
         seeds=ASKED_OF_BENCH["seeds"],

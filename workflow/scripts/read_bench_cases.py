@@ -1,14 +1,16 @@
 """Choose cases of a bench and bring them to a model's size; nothing of the model is loaded but its tokenizer."""
 
 from chainofsteps import datasets
-from chainofsteps.models.check import check_fit, check_folder
+from chainofsteps.models.check import check_fit, check_folder, read_manifest
 from chainofsteps.models.prompts import check_prompts
 from chainofsteps.refusal import at_the_door
 from chainofsteps.videos.bench_cases import choose_cases, model_cases
 
 with at_the_door(snakemake.log[0]):
-    model, folder = snakemake.params.model, snakemake.params.folder
-    check_folder(folder)
+    model = snakemake.params.model
+    folder = model["path"]
+    # The one time that all of it is read: other jobs, which all come after this one, read headers.
+    check_folder(folder, read_manifest(folder, model.get("revision")))
     check_fit(folder, model["frames"], model["height"], model["width"])
     index = datasets.read(snakemake.input.index[0], "bench")
     index = choose_cases(index, snakemake.params.tasks, snakemake.params.case_count)

@@ -1,15 +1,17 @@
 """Sample the cases of a bench: features of every step, and the finished videos as files."""
 
+import functools
 import shutil
-from pathlib import Path
 
 import torch
 import xarray as xr
 
 from chainofsteps import datasets
-from chainofsteps.models.entry import model_attributes, open_model
+from chainofsteps.experiments.arms import join_groups
+from chainofsteps.models.placement import opened, revision_of
 from chainofsteps.readout.bench import bench_features
 from chainofsteps.refusal import at_the_door
+from chainofsteps.sampling.parts import Parts, case_groups, file_hashes
 from chainofsteps.sampling.trajectories import sample_trajectories
 from chainofsteps.videos.bench_cases import ground_truth, write_videos
 
@@ -17,26 +19,36 @@ with at_the_door(snakemake.log[0]):
     torch.set_num_threads(snakemake.threads)
     model, seeds, batch = snakemake.params.model, snakemake.params.seeds, snakemake.params.batch
     cases = datasets.read(snakemake.input.cases[0], "bench_cases")
-    pipe = open_model(model, snakemake.params.folder, snakemake.params.lora)
-    folder, parts = Path(f"{snakemake.output.videos}.part"), []
-    shutil.rmtree(folder, ignore_errors=True)
-    # All clean estimates of a bench would fill the memory: some cases are sampled and read, then the next.
+    files = [*snakemake.input.cases, *snakemake.input.weights, *snakemake.input.modules]
+    # All clean estimates of a bench would fill the memory: some cases are sampled, read and kept, then the next.
     at_once = max(1, batch // len(seeds))
-    for start in range(0, cases.sizes["case"], at_once):
-        some = cases.isel(case=slice(start, start + at_once))
-        made = sample_trajectories(pipe, some, model, snakemake.params.experiment, seeds, batch)
-        truths = [
-            ground_truth(snakemake.params.root, some, case, model["frames"]) for case in some["case"].values.astype(str)
-        ]
-        parts.append(bench_features(made, truths, *snakemake.params.grid))
-        write_videos(folder, some, made["clean_estimate"].isel(step=-1))
-    features = xr.concat(parts, "case", data_vars="minimal").assign_attrs(
-        datasets.attributes(
-            [part.attrs["config_hash"] for part in parts] + [snakemake.params.grid],
-            **{key: parts[0].attrs[key] for key in ("family", "purpose", "order", "scheduler", "dtype")},
-            **model_attributes(snakemake.params.name, model),
-            experiment=snakemake.wildcards.sampled,
-        )
+    with opened(model) as pipe:
+        basis = [dict(snakemake.params.items()), file_hashes(files), snakemake.threads, str(pipe._execution_device)]
+        parts = Parts(f"{snakemake.output.features}.parts", basis)
+
+        def make(first: int, end: int) -> xr.Dataset:
+            some, folder = cases.isel(case=slice(first, end)), parts.folder / f"videos_{first:06d}"
+            sampled = sample_trajectories(pipe, some, model, snakemake.params.experiment, seeds, batch)
+            truths = [
+                ground_truth(snakemake.params.root, some, case, model["frames"])
+                for case in some["case"].values.astype(str)
+            ]
+            shutil.rmtree(folder, ignore_errors=True)
+            write_videos(folder, some, sampled["clean_estimate"].isel(step=-1))
+            return bench_features(sampled, truths, *snakemake.params.grid)
+
+        groups = case_groups(cases.sizes["case"], at_once)
+        made = [parts.part(f"cases_{first:06d}", functools.partial(make, first, end)) for first, end in groups]
+    features = join_groups(made).assign_attrs(
+        datasets.attributes([each.attrs["config_hash"] for each in made] + [snakemake.params.grid]),
+        model_id=snakemake.params.name,
+        model_revision=revision_of(model),
+        experiment=snakemake.wildcards.sampled,
     )
+    videos = parts.folder / "videos"
+    shutil.rmtree(videos, ignore_errors=True)
+    for first, _ in groups:
+        shutil.copytree(parts.folder / f"videos_{first:06d}", videos, dirs_exist_ok=True)
     datasets.write(features, snakemake.output.features, "bench_features")
-    folder.rename(snakemake.output.videos)
+    videos.rename(snakemake.output.videos)
+    parts.remove()

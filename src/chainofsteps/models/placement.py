@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from diffusers import WanImageToVideoPipeline
 
-from chainofsteps.models.check import FORM_LAYERS, SPATIAL_FACTOR, TEMPORAL_FACTOR, read_manifest
+from chainofsteps.models.check import FORM_LAYERS, SPATIAL_FACTOR, TEMPORAL_FACTOR, check_hashes, read_manifest
 from chainofsteps.models.device import claimed_device, visible_devices
 from chainofsteps.models.load import forget, load_pipeline
+from chainofsteps.models.lora import merge_lora
 from chainofsteps.refusal import Refused
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -147,21 +149,31 @@ def opened(model: Mapping, untrained: int | None = None) -> Iterator[WanImageToV
     Parameters
     ----------
     model : mapping
-        Entry of config/models.yaml, its ``path`` the folder where it lies.
+        Entry of config/models.yaml, its ``path`` the folder where it lies, and likewise that of its ``lora``.
     untrained : int, optional
         Seed of untrained networks that take the place of its own.
 
     Raises
     ------
     Refused
-        See :func:`chainofsteps.models.load.load_pipeline` and `place`.
+        See :func:`chainofsteps.models.load.load_pipeline`, :func:`chainofsteps.models.lora.merge_lora` and `place`;
+        LoRA weights that changed since they were fetched.
     """
     if "placement" not in model:
         yield _loaded(model, untrained, hashes=read_manifest(model["path"], model["revision"]))
         return
     with claimed_device(visible_devices()) as device:
         # Of tens of gigabytes only the headers are read: the fingerprint, an input of every job, has read the rest.
-        yield place(_loaded(model, untrained, dtype=getattr(torch, model["placement"]["dtype"])), model, device)
+        pipe = _loaded(model, untrained, dtype=getattr(torch, model["placement"]["dtype"]))
+        if "lora" in model:
+            _add_lora(pipe, model["lora"])
+        yield place(pipe, model, device)
+
+
+def _add_lora(pipe: WanImageToVideoPipeline, lora: Mapping) -> None:
+    check_hashes(lora["path"], read_manifest(lora["path"]))
+    for part, file in lora["files"].items():
+        merge_lora(pipe, Path(lora["path"], file), part, lora["scale"])
 
 
 def _loaded(model: Mapping, untrained: int | None, **how: object) -> WanImageToVideoPipeline:
@@ -172,8 +184,11 @@ def _loaded(model: Mapping, untrained: int | None, **how: object) -> WanImageToV
 
 
 def revision_of(model: Mapping) -> str:
-    """What pins a model: the hash of its folder's manifest, or its commit on the hub."""
-    return model["hub"]["commit"] if "hub" in model else model["revision"]
+    """What pins a model: the hash of its folder's manifest, or its commit on the hub, and that of its LoRA weights."""
+    if "hub" not in model:
+        return model["revision"]
+    lora = f" + {model['lora']['commit']} x {model['lora']['scale']:g}" if "lora" in model else ""
+    return f"{model['hub']['commit']}{lora}"
 
 
 def precision(pipe: WanImageToVideoPipeline) -> str:

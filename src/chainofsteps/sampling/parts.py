@@ -141,21 +141,22 @@ class Parts:
     Parameters
     ----------
     folder : path
+        Files that belong to a part may stand there, too, under names of their own.
     basis : object
         Everything that decides the parts, as JSON: one made from anything else is made again.
     """
 
     def __init__(self, folder: str | Path, basis: object):
-        self._folder, self._basis = Path(folder), json.dumps(basis, sort_keys=True, default=str)
+        self.folder, self._basis = Path(folder), json.dumps(basis, sort_keys=True, default=str)
         self._arrays: list[DiskArray] = []
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def array(self, name: str, shape: tuple[int, ...], dtype: np.dtype | type) -> DiskArray:
         """An array that parts write their blocks to; a block counts once its part is finished."""
-        path = self._folder / f"{name}.array"
+        path = self.folder / f"{name}.array"
         if not path.exists() or path.stat().st_size != math.prod(shape) * np.dtype(dtype).itemsize:
             # The parts that are there had their blocks elsewhere.
-            for part in self._folder.glob("*.nc"):
+            for part in self.folder.glob("*.nc"):
                 part.unlink()
         array = DiskArray(path, shape, dtype)
         self._arrays.append(array)
@@ -176,7 +177,7 @@ class Parts:
         Dataset
             The same whether it was made or kept.
         """
-        path = self._folder / f"{name}.nc"
+        path = self.folder / f"{name}.nc"
         basis = hashlib.sha256(f"{name} {self._basis}".encode()).hexdigest()
         if not path.exists() or (kept := _load(path)).attrs.pop(_BASIS, None) != basis:
             # What stands there is of other settings, and its blocks are about to be written over.
@@ -191,7 +192,7 @@ class Parts:
 
     def remove(self) -> None:
         """Take the folder away, once the output stands under its name."""
-        shutil.rmtree(self._folder)
+        shutil.rmtree(self.folder)
 
 
 def _load(path: Path) -> xr.Dataset:

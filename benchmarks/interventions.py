@@ -10,7 +10,7 @@ Three ways, on the same interventions of the same cases with the shipped mini re
 ``loop``
     :func:`chainofsteps.sampling.loop.sample`, as the workflow runs it: a process of one thread on each core;
 ``forward``
-    the network's forward passes that the loop must make, in the loop's batches and processes, and nothing else.
+    the network's own forward passes that the loop must make, in the loop's batches and processes, and nothing else.
 
 Decoding is timed apart: each video by the pipeline's own VAE call, and all of them as the workflow does. The latents of
 pipeline and loop are compared; the largest difference is in the table.

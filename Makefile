@@ -30,8 +30,8 @@ help: ## Show this list
 install: $(INSTALLED) ## Make .venv with the exact versions of requirements.lock
 
 $(INSTALLED): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else \
-	  "Makefile: PYTHON: given $(PYTHON) %d.%d; accepted: 3.11 or newer" % v[:2])'
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11, 5) else \
+	  "Makefile: PYTHON: given $(PYTHON) %d.%d.%d; accepted: 3.11.5 or newer" % v[:3])'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --requirement requirements.lock
 	$(VENV)/bin/python -m pip install --no-deps --editable .

@@ -361,8 +361,9 @@ def test_too_few_cases_and_nan_are_refused():
                 test(wrong)
     with pytest.raises(Refused, match="regressor"):
         inference.slope_parts([1.0, 2.0, 3.0], [1.0, 2.0])
-    with pytest.raises(Refused, match="strata"):
-        inference.bca_interval([1.0, 2.0, 3.0], strata=[0, 0])
+    for strata in ([0, 0], [0, 0, 1]):
+        with pytest.raises(Refused, match="strata"):
+            inference.bca_interval([1.0, 2.0, 3.0], strata=strata)
     with pytest.raises(Refused, match="level"):
         inference.bca_interval([1.0, 2.0, 3.0], level=95)
     with pytest.raises(Refused, match="smallest_effect"):
@@ -423,6 +424,27 @@ def test_a_slope_is_recovered_and_covered():
     assert inference.estimate(parts) == pytest.approx(np.polyfit(difficulty, values, 1)[0])
     assert low < 0.03 < high
     assert inference.bootstrap_p(parts, DRAWS, 0, strata=strata) < 0.01
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 100.0])
+def test_the_interval_of_a_slope_does_not_ask_for_the_values_level(level):
+    difficulty = np.array([1, 1, 2, 2, 3, 3, 4, 4, 5, 5.0])
+    values = 0.1 * difficulty + np.random.default_rng(6).normal(0, 0.1, 10)
+    strata = inference.strata_of(difficulty)
+    assert np.bincount(strata).tolist() == [4, 6]  # neighbours are put together: weights differ inside
+    near, moved = (
+        inference.bca_interval(inference.slope_parts(given, difficulty), DRAWS, 0, strata=strata)
+        for given in (values, values + level)
+    )
+    assert near == pytest.approx(moved, abs=1e-9)
+
+
+def test_p_and_interval_agree_where_strata_leave_few_degrees_of_freedom():
+    """A mean just outside its interval at 1 - p has about that p, at any level."""
+    values, strata = np.random.default_rng(7).normal(1, 0.5, 12), np.repeat(np.arange(4), 3)
+    for level in (0.9, 0.99):
+        low, _ = inference.bca_interval(values, 50_000, 0, level, strata)
+        assert inference.bootstrap_p(values, 50_000, 0, low, strata) == pytest.approx(1 - level, rel=0.5)
 
 
 def test_a_difference_of_groups_is_welchs():

@@ -31,9 +31,10 @@ def estimate(values: np.ndarray) -> float:
 
 
 def slope_parts(values: np.ndarray, regressor: np.ndarray) -> np.ndarray:
-    """What each case adds to the least-squares slope of the values on a regressor: the slope is the mean of these.
+    """Least-squares slope of the values on a regressor, and how far each case bends it: the slope is the mean of these.
 
-    The regressor is taken as fixed, as difficulties are. 0 where all regressors are alike.
+    Slope plus n times weight times residual: they spread as the slope does, whatever the values' own level, with the
+    regressor taken as fixed, as difficulties are. 0 where all regressors are alike.
 
     Parameters
     ----------
@@ -44,7 +45,10 @@ def slope_parts(values: np.ndarray, regressor: np.ndarray) -> np.ndarray:
     ndarray, (case,)
     """
     values, regressor = _sample(values, regressor)
-    return len(values) * values * _slope_weights(regressor)
+    weights = _slope_weights(regressor)
+    slope = (weights * values).sum()
+    residual = values - values.mean() - slope * (regressor - regressor.mean())
+    return slope + len(values) * weights * residual
 
 
 def difference_parts(values: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -105,11 +109,13 @@ def by_design(values: np.ndarray, strata: np.ndarray | None = None) -> tuple[np.
     if strata.shape != values.shape:
         raise Refused("statistics", "strata", f"shape {strata.shape}", "one number a case")
     counts = np.bincount(strata)
+    if counts.min() < 2:
+        raise Refused("statistics", "strata", "a stratum of one case", "at least 2 cases, to see them spread")
     deviation = values - (np.bincount(strata, values) / counts)[strata]
-    spread = deviation * np.sqrt(counts / np.maximum(counts - 1, 1))[strata]
+    spread = deviation * np.sqrt(counts / (counts - 1))[strata]
     variances = np.bincount(strata, spread**2)
     with np.errstate(invalid="ignore"):
-        freedom = variances.sum() ** 2 / (variances**2 / np.maximum(counts - 1, 1)).sum()
+        freedom = variances.sum() ** 2 / (variances**2 / (counts - 1)).sum()
     return values.mean() + spread, float(freedom)
 
 
@@ -296,8 +302,6 @@ def _tails(
     spread, freedom = by_design(values, strata)
     if is_constant(spread):
         return np.nan, np.nan
-    # The resamples are of one stratum, whose t is narrower than that of several.
-    wider = student_t.ppf(0.975, freedom) / student_t.ppf(0.975, len(spread) - 1)
     mean, error = spread.mean(), spread.std() / np.sqrt(len(spread))
     means, errors = bootstrap(
         (spread,),
@@ -310,9 +314,11 @@ def _tails(
     ).bootstrap_distribution
     # A resample of cases that are all alike is infinitely sure of its mean, right (0 / 0) or wrong.
     with np.errstate(divide="ignore", invalid="ignore"):
-        drawn = np.nan_to_num(wider * (means - mean) / errors, nan=0.0, posinf=np.inf, neginf=-np.inf)
-    lower = np.count_nonzero(drawn <= (mean - below) / error)
-    upper = np.count_nonzero(drawn >= (mean - above) / error)
+        drawn = np.nan_to_num((means - mean) / errors, nan=0.0, posinf=np.inf, neginf=-np.inf)
+    # The resamples are of one stratum, whose t is narrower than that of several: the same tail of it is asked for.
+    asked = (mean - np.array([below, above])) / error
+    low, high = np.copysign(student_t.isf(student_t.sf(np.abs(asked), freedom), len(spread) - 1), asked)
+    lower, upper = np.count_nonzero(drawn <= low), np.count_nonzero(drawn >= high)
     return (1 + lower) / (draws + 1), (1 + upper) / (draws + 1)
 
 

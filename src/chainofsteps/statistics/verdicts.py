@@ -428,6 +428,9 @@ def _measure(claim: dict, family: str, data: _Data, registered: Collection[str] 
         reason = f"{cases} cases in which it can be asked, of which {least} are needed"
         return _Measure(row | {"verdict": "not testable here", "reason": reason})
     row["estimate"] = inference.estimate(sample.parts)
+    if sample.floor == 1:
+        reason = "a floor of one solved case, of which two are needed to see them spread"
+        return _Measure(row | {"verdict": "not testable here", "reason": reason})
     if inference.is_constant(sample.values):
         return _Measure(row | _judge_constant(claim, sample.values))
     if sample.regressor is not None and inference.is_constant(sample.regressor):

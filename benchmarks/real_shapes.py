@@ -3,8 +3,8 @@
     python benchmarks/real_shapes.py --out benchmarks/real_shapes.csv
 
 Random pipelines of all three Wan forms, of two blocks of 24 channels, in bfloat16 with the VAE in float32, on a CPU:
-factors, frames and pixels are those of config/models.yaml, so the network sees the real number of tokens. Two streams, one
-of them erased at the second step; the last clean estimate is decoded in tiles. Each form is a process of its own;
+factors, frames and pixels are those of config/models.yaml, so the network sees the real number of tokens. Two streams,
+one erased at the second step; the last clean estimate is decoded in tiles. Each form is a process of its own;
 ``peak_gb`` is what was resident at most.
 """
 

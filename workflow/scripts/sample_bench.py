@@ -28,14 +28,20 @@ with at_the_door(snakemake.log[0]):
 
         def make(first: int, end: int) -> xr.Dataset:
             some, folder = cases.isel(case=slice(first, end)), parts.folder / f"videos_{first:06d}"
-            sampled = sample_trajectories(pipe, some, model, snakemake.params.experiment, seeds, batch)
+            # On the output's own disk, and never what an earlier attempt left: the part is kept once it is whole.
+            scratch = parts.folder / f"streams_{first:06d}"
+            shutil.rmtree(scratch, ignore_errors=True)
+            kept = Parts(scratch, None)
+            sampled = sample_trajectories(pipe, some, model, snakemake.params.experiment, seeds, batch, kept)
             truths = [
                 ground_truth(snakemake.params.root, some, case, model["frames"])
                 for case in some["case"].values.astype(str)
             ]
             shutil.rmtree(folder, ignore_errors=True)
             write_videos(folder, some, sampled["clean_estimate"].isel(step=-1))
-            return bench_features(sampled, truths, *snakemake.params.grid)
+            features = bench_features(sampled, truths, *snakemake.params.grid)
+            kept.remove()
+            return features
 
         groups = case_groups(cases.sizes["case"], at_once)
         made = [parts.part(f"cases_{first:06d}", functools.partial(make, first, end)) for first, end in groups]

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from chainofsteps.models.device import VISIBLE, claimed_device, visible_devices
+from chainofsteps.models.device import ALLOCATION, VISIBLE, claimed_device, visible_devices
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +19,7 @@ def own_locks(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.delenv(VISIBLE, raising=False)
+    monkeypatch.delenv(ALLOCATION, raising=False)
 
 
 def test_devices_are_those_named_or_those_of_the_driver(tmp_path, monkeypatch):
@@ -27,8 +28,19 @@ def test_devices_are_those_named_or_those_of_the_driver(tmp_path, monkeypatch):
     assert visible_devices(tmp_path) == ["0", "2", "10"]
     monkeypatch.setenv(VISIBLE, "3, GPU-1234")
     assert visible_devices(tmp_path) == ["3", "GPU-1234"]
-    monkeypatch.setenv(VISIBLE, "")
-    assert visible_devices(tmp_path) == []
+    for none in ("", "-1", "NoDevFiles", "-1,2"):
+        monkeypatch.setenv(VISIBLE, none)
+        assert visible_devices(tmp_path) == []
+    monkeypatch.setenv(VISIBLE, "2,-1,3")
+    assert visible_devices(tmp_path) == ["2"]
+
+
+def test_allocations_of_a_cluster_do_not_wait_for_one_another(monkeypatch):
+    monkeypatch.setenv(ALLOCATION, "17")
+    with claimed_device(["0"]):
+        monkeypatch.setenv(ALLOCATION, "18")  # whose GPU 0 is another
+        with claimed_device(["0"]) as device:
+            assert device == "cuda"
 
 
 def test_no_device_is_the_cpu():

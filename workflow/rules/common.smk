@@ -358,7 +358,8 @@ def get_claimed():
 def get_hashes():
     """Hashes of the entries of the claims by block, as they and their settings are now."""
     revisions = {
-        name: model.get("revision", model.get("hub", {}).get("commit", NONE)) for name, model in MODELS.items()
+        name: model.get("revision", model.get("hub", {}).get("commit", NONE)) + str(model.get("lora", ""))
+        for name, model in MODELS.items()
     }
     return entry_hashes(CLAIMS, config, {**SAMPLED, **INTERVENING}, revisions)
 

@@ -30,15 +30,15 @@ with at_the_door(snakemake.log[0]):
             return act(pipe, one, model, settings, seeds, batch, truth_of, tuple(snakemake.params.grid))
 
         made = [parts.part(f"case_{case:06d}", functools.partial(make, case)) for case in range(cases.sizes["case"])]
-    outcome = join_groups(made)
-    outcome.attrs |= {
-        "model_id": snakemake.params.name,
-        "model_revision": revision_of(model),
-        "kind": kind,
-        "experiment": f"bench_{kind}",
-        "boundary": str(pipe.config.boundary_ratio or "none"),
-        "scheduler": type(pipe.scheduler).__name__,
-        "dtype": precision(pipe),
-    }
-    datasets.write(outcome, snakemake.output[0], f"bench_{kind}")
-    parts.remove()
+        outcome = join_groups(made)
+        outcome.attrs |= {
+            "model_id": snakemake.params.name,
+            "model_revision": revision_of(model),
+            "kind": kind,
+            "experiment": f"bench_{kind}",
+            "boundary": str(pipe.config.boundary_ratio or "none"),
+            "scheduler": type(pipe.scheduler).__name__,
+            "dtype": precision(pipe),
+        }
+        datasets.write(outcome, snakemake.output[0], f"bench_{kind}")
+        parts.remove()

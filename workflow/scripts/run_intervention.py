@@ -9,7 +9,6 @@ from chainofsteps import datasets
 from chainofsteps.experiments.arms import join_groups, join_worlds
 from chainofsteps.experiments.plan import check_disk, plan_rows
 from chainofsteps.experiments.registry import experiment
-from chainofsteps.models.check import MANIFEST
 from chainofsteps.models.placement import opened, precision, revision_of
 from chainofsteps.refusal import at_the_door
 from chainofsteps.sampling.parts import Parts, case_groups, file_hashes, write_shard
@@ -26,7 +25,7 @@ with at_the_door(snakemake.log[0]):
             groups_of[Path(path).stem, first] = drawn.isel(case=slice(first, end))
     if shard:
         groups_of = dict(list(groups_of.items())[slice(*shard)])
-    files = [*snakemake.input.cases, *snakemake.input.modules, Path(model["path"]) / MANIFEST]
+    files = [*snakemake.input.cases, *snakemake.input.weights, *snakemake.input.modules]
     with opened(model) as pipe:
         names = (snakemake.wildcards.model, model, snakemake.wildcards.intervention)
         rows = [plan_rows(pipe, *names, given, {key[0]: cases}, batch) for key, cases in groups_of.items()]
@@ -42,20 +41,22 @@ with at_the_door(snakemake.log[0]):
                 return run(pipe, cases, model, given["settings"], given["seeds"], batch)
 
             made.setdefault(world, []).append(parts.part(f"{world}_{first:06d}", make))
-    worlds = {world: join_groups(each) for world, each in made.items()}
-    outcome = join_worlds(list(worlds.values()))
-    outcome.attrs |= {
-        "kind": given["kind"],
-        "experiment": snakemake.wildcards.intervention,
-        "model_id": snakemake.wildcards.model,
-        "model_revision": revision_of(model),
-        # σ at which a model of two networks passes from one to the other.
-        "boundary": str(pipe.config.boundary_ratio or "none"),
-        "scheduler": type(pipe.scheduler).__name__,
-        "dtype": precision(pipe),
-    }
-    if shard:
-        write_shard(outcome, snakemake.output[0], {name: each.attrs["config_hash"] for name, each in worlds.items()})
-    else:
-        datasets.write(outcome, snakemake.output[0], given["kind"])
-    parts.remove()
+        worlds = {world: join_groups(each) for world, each in made.items()}
+        outcome = join_worlds(list(worlds.values()))
+        outcome.attrs |= {
+            "kind": given["kind"],
+            "experiment": snakemake.wildcards.intervention,
+            "model_id": snakemake.wildcards.model,
+            "model_revision": revision_of(model),
+            # σ at which a model of two networks passes from one to the other.
+            "boundary": str(pipe.config.boundary_ratio or "none"),
+            "scheduler": type(pipe.scheduler).__name__,
+            "dtype": precision(pipe),
+        }
+        if shard:
+            write_shard(
+                outcome, snakemake.output[0], {name: each.attrs["config_hash"] for name, each in worlds.items()}
+            )
+        else:
+            datasets.write(outcome, snakemake.output[0], given["kind"])
+        parts.remove()

@@ -45,16 +45,16 @@ with at_the_door(snakemake.log[0]):
 
         groups = case_groups(cases.sizes["case"], at_once)
         made = [parts.part(f"cases_{first:06d}", functools.partial(make, first, end)) for first, end in groups]
-    features = join_groups(made).assign_attrs(
-        datasets.attributes([each.attrs["config_hash"] for each in made] + [snakemake.params.grid]),
-        model_id=snakemake.params.name,
-        model_revision=revision_of(model),
-        experiment=snakemake.wildcards.sampled,
-    )
-    videos = parts.folder / "videos"
-    shutil.rmtree(videos, ignore_errors=True)
-    for first, _ in groups:
-        shutil.copytree(parts.folder / f"videos_{first:06d}", videos, dirs_exist_ok=True)
-    datasets.write(features, snakemake.output.features, "bench_features")
-    videos.rename(snakemake.output.videos)
-    parts.remove()
+        features = join_groups(made).assign_attrs(
+            datasets.attributes([each.attrs["config_hash"] for each in made] + [snakemake.params.grid]),
+            model_id=snakemake.params.name,
+            model_revision=revision_of(model),
+            experiment=snakemake.wildcards.sampled,
+        )
+        videos = parts.folder / "videos"
+        shutil.rmtree(videos, ignore_errors=True)
+        for first, _ in groups:
+            shutil.copytree(parts.folder / f"videos_{first:06d}", videos, dirs_exist_ok=True)
+        datasets.write(features, snakemake.output.features, "bench_features")
+        videos.rename(snakemake.output.videos)
+        parts.remove()

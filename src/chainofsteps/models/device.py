@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 import time
@@ -12,20 +13,25 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+ALLOCATION = "SLURM_JOB_ID"
 _POLL = 2.0  # seconds
 
 
 def visible_devices(folder: str | Path = "/dev") -> list[str]:
-    """GPUs that a job may use: those that ``CUDA_VISIBLE_DEVICES`` names, or else all that the driver has made."""
+    """GPUs that a job may use: those that ``CUDA_VISIBLE_DEVICES`` names, or else all that the driver has made.
+
+    Of its names, as CUDA does, those before the first that is none (``-1``, ``NoDevFiles``).
+    """
     if VISIBLE in os.environ:
-        return [name.strip() for name in os.environ[VISIBLE].split(",") if name.strip()]
+        names = (name.strip() for name in os.environ[VISIBLE].split(","))
+        return list(itertools.takewhile(lambda name: name not in ("", "-1", "NoDevFiles"), names))
     numbers = [path.name.removeprefix("nvidia") for path in Path(folder).glob("nvidia[0-9]*")]
     return sorted(filter(str.isdigit, numbers), key=int)
 
 
 @contextmanager
 def claimed_device(devices: list[str], poll: float = _POLL) -> Iterator[str]:
-    """Hold one GPU that no other job of this user and host holds; wait where all are held.
+    """Hold one GPU that no other job of this user, host and Slurm allocation holds; wait where all are held.
 
     The system lets go of it however the job ends. To be entered before CUDA is first used.
 
@@ -44,7 +50,9 @@ def claimed_device(devices: list[str], poll: float = _POLL) -> Iterator[str]:
     if not devices:
         yield "cpu"
         return
-    folder = Path(tempfile.gettempdir()) / f"chainofsteps-{os.getuid()}"
+    # A cluster may call the GPU of every allocation 0: one allocation's names say nothing of another's.
+    allocation = f"-{os.environ[ALLOCATION]}" if ALLOCATION in os.environ else ""
+    folder = Path(tempfile.gettempdir()) / f"chainofsteps-{os.getuid()}{allocation}"
     folder.mkdir(mode=0o700, exist_ok=True)
     with ExitStack() as held:
         device = _claim(devices, folder, held)

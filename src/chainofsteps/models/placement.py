@@ -146,6 +146,8 @@ def place(pipe: WanImageToVideoPipeline, model: Mapping, device: str | torch.dev
 def opened(model: Mapping, untrained: int | None = None) -> Iterator[WanImageToVideoPipeline]:
     """A model's pipeline for one job: as it lies in its folder, or placed on a GPU of its own where its entry says how.
 
+    The weights stay on the GPU as long as the job lives, so all that the job does belongs inside.
+
     Parameters
     ----------
     model : mapping

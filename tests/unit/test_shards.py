@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from chainofsteps import datasets
+from chainofsteps.models.check import MANIFEST
 from chainofsteps.readout.cases import case_dataset
 from chainofsteps.sampling.parts import shard_bounds, share_out
 from tests.pipelines import FORMS
@@ -52,10 +54,14 @@ def model(tmp_path_factory, build_pipeline):
     return entry
 
 
+def manifest(entry):
+    return [str(Path(entry["path"]) / MANIFEST)]
+
+
 def sampling(folder, cases, entry, shard=None, output="maze.nc"):
     params = {"model": entry, "experiment": EXPERIMENT, "batch": BATCH} | ({"shard": shard} if shard else {})
     wildcards = {"model": "tiny", "experiment": "joint", "family": "maze"}
-    inputs = {"cases": cases[:1], "modules": [__file__]}
+    inputs = {"cases": cases[:1], "weights": manifest(entry), "modules": [__file__]}
     return Job("sample_trajectories", folder, output, inputs, params, wildcards)
 
 
@@ -63,7 +69,7 @@ def intervening(folder, cases, entry, shard=None, output="erasure.nc"):
     params = {"model": entry, "intervention": INTERVENTION, "batch": 4, "cases_at_once": 1}
     params |= {"shard": shard} if shard else {}
     wildcards = {"model": "tiny", "intervention": "erasure"}
-    inputs = {"cases": cases, "modules": [__file__]}
+    inputs = {"cases": cases, "weights": manifest(entry), "modules": [__file__]}
     return Job("run_intervention", folder, output, inputs, params, wildcards)
 
 

@@ -251,7 +251,7 @@ def test_calibration_is_made_on_request(finished):
     assert set(null["family"]) == {*FAMILIES, "all"} and (null["datasets"] == 4).all()
     for family in FAMILIES:
         rates = pd.read_csv(finished.folder / RESULTS / "calibration" / f"{family}.csv")
-        assert {"measured", "in turn"} <= set(rates["scenario"]) and set(rates["cases"]) == {6, 12}
+        assert "measured" in set(rates["scenario"]) and set(rates["cases"]) == {6, 12}
     for name in ("false_positives", "coverage_and_power"):
         assert (finished.folder / RESULTS / "figures" / f"{name}.png").stat().st_size > 10_000
     # The page shows them from its next run on.

@@ -385,7 +385,7 @@ def test_what_only_a_model_on_the_hub_has(models, written):
 
 def test_a_run_of_the_worlds_with_a_large_model_is_refused(models, default):
     with pytest.raises(Refused, match=r"wan2\.2_i2v_a14b\.frames: given 81 frames of 480 x 832; accepted: 9 frames"):
-        doors.check_models("config/models.yaml", "wan2.2_i2v_a14b", WHERE)
+        doors.check_shape("config/models.yaml", "wan2.2_i2v_a14b", models["wan2.2_i2v_a14b"])
     with pytest.raises(Refused, match=r"wan2\.2_i2v_a14b\.frames"):
         doors.check_stability(with_field(default, "stability.models", ["wan2.2_i2v_a14b"]), models, WHERE)
 

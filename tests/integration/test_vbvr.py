@@ -135,7 +135,6 @@ def test_another_pipeline_is_refused_before_anything_starts(clone, vbvr, tmp_pat
     assert "_class_name: given LTXPipeline; accepted: WanImageToVideoPipeline" in line
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("peft"), reason="no peft: make install")
 def test_a_model_of_the_hub_with_lora_weights_is_sampled(clone, tmp_path, build_pipeline):
     """From a mirror, since there is no network: a tiny pipeline of the paper's form, both networks updated."""
     path, mirror = clone.folder / "config/models.yaml", tmp_path / "mirror"

@@ -19,7 +19,6 @@ from chainofsteps.refusal import Refused
 
 ROOT = Path(__file__).parents[2]
 RANK, PLACE, WAN = 2, "blocks.1.attn1.to_q", "blocks.1.self_attn.q"
-peft = pytest.importorskip("peft", reason="no peft: make install")
 
 
 def weights(width=24, seed=0):

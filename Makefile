@@ -76,5 +76,5 @@ lock: ## Write what .venv holds into requirements.lock and environment.yml
 	  | sed -E 's/\+[a-z0-9.]+$$//' | LC_ALL=C sort -f; } > requirements.lock.part
 	mv requirements.lock.part requirements.lock
 	{ printf '%s\n' '# Made by `make lock` from requirements.lock. Do not edit.' 'name: chainofsteps' 'channels:' \
-	    '  - conda-forge' '  - nodefaults' 'dependencies:' '  - python=3.11' '  - pip' '  - pip:'; \
+	    '  - conda-forge' '  - nodefaults' 'dependencies:' '  - python>=3.11.5,<3.12' '  - pip' '  - pip:'; \
 	  sed -n '/^[^#]/s/^/      - /p' requirements.lock; } > environment.yml

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
+import math
+import multiprocessing
 import runpy
 import signal
 import time
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -53,23 +54,28 @@ class Job:
         runpy.run_path(str(self._script), {"snakemake": self})
         return self.path
 
-    def killed_after(self, seconds: float) -> bool:
-        """Run the script in another process, which is killed after so many seconds; whether it was."""
-        child = os.fork()
-        if child == 0:
-            with contextlib.suppress(BaseException):
-                self.run()
-                os._exit(0)
-            os._exit(1)
+    def killed(self, seconds: float = math.inf, parts: float = math.inf) -> bool:
+        """Run the script in another process, which is killed after so many seconds or parts; whether it was."""
+        process = _processes().Process(target=self.run)
+        process.start()
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            ended, status = os.waitpid(child, os.WNOHANG)
-            if ended:
-                assert status == 0, Path(self.log[0]).read_text()
-                return False
+        while process.is_alive() and time.monotonic() < end and len(list(self.parts.glob("*.nc"))) < parts:
             time.sleep(0.002)
-        os.kill(child, signal.SIGKILL)
-        return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        process.kill()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL), Path(self.log[0]).read_text()
+        return process.exitcode != 0
+
+
+@cache
+def _processes() -> multiprocessing.context.ForkServerContext:
+    # Forked from a server that has imported all and computed nothing: a fork of this process, whose OpenMP has started
+    # its threads, may wait for them for ever.
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(
+        ["chainofsteps.experiments.registry", "chainofsteps.sampling.trajectories", "snakemake"]
+    )
+    return processes
 
 
 def save_model(pipe, folder: Path, form: str, dtype: str) -> dict:

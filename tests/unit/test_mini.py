@@ -72,7 +72,7 @@ def test_it_is_a_ti2v_pipeline_with_eight_free_latent_frames(pipe):
 def test_states_are_read_right_after_the_vae(pipe):
     """At least 99 % of frames, by the one right of all cells and kinds; and of videos, by their score."""
     assert pipe.vae.dtype == torch.float32
-    shares = {family: read_after_round_trip(pipe.vae, pilot_cases(family, 15)) for family in FAMILIES}
+    shares = {family: read_after_round_trip(pipe.vae, pilot_cases(family, 9)) for family in FAMILIES}
     assert min(frames for frames, _ in shares.values()) >= 0.99, shares
     assert np.mean([videos for _, videos in shares.values()]) >= 0.99, shares
 
@@ -144,10 +144,10 @@ def test_joint_order_is_the_pipelines_own_call(pipe, guidance_scale):
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
 
 
-def solved(model, family, order, steps):
+def solved(model, family, order, steps, count=12):
     """Share of new easy cases."""
-    cases = case_dataset(family, "pilot", 600_000, 12, "easy")
-    videos = sample_videos(load(model), cases, model, {"order": order, "steps": steps}, [0], 12)
+    cases = case_dataset(family, "pilot", 600_000, count, "easy")
+    videos = sample_videos(load(model), cases, model, {"order": order, "steps": steps}, [0], count)
     return (video_scores(cases, videos) == 1).mean()
 
 
@@ -159,7 +159,7 @@ def test_it_solves_new_cases_in_joint_order(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_it_solves_new_cases_frame_by_frame(family):
-    assert solved(MODEL, family, "frame_by_frame", 4) >= 0.5
+    assert solved(MODEL, family, "frame_by_frame", 4, count=6) >= 0.5
 
 
 def test_the_finished_video_keeps_the_given_frame(pipe):

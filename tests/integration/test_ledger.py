@@ -412,7 +412,7 @@ def test_a_remote_over_ssh_survives_interruptions_and_what_is_tampered_with_is_n
     store = tmp_path / "far"
     store.mkdir()
     config = project.folder / "config/config.yaml"
-    config.write_text(config.read_text().replace("count: 20", "count: 1000000"))  # 16 MB a file: time to interrupt
+    config.write_text(config.read_text().replace("count: 20", "count: 300000"))  # 5 MB a file: time to interrupt
     project.commit("larger")
     project.snakemake("--cores", "1")
     project.ledger("record")

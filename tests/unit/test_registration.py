@@ -81,6 +81,7 @@ def test_a_changed_claim_is_not_registered_until_new_cases_are_drawn(drawn, tmp_
         (lambda config, experiments, revisions: experiments["joint"].update(steps=10), "E0_gain"),
         (lambda config, experiments, revisions: experiments["erasure"].update(count=9), "E2_erase"),
         (lambda config, experiments, revisions: config["cases"].update(count=65), "E13_order"),
+        (lambda config, experiments, revisions: config["interventions"].update(scored=16), "E0_scores"),
         (lambda config, experiments, revisions: config["statistics"].update(draws=99), "E11_swap"),
         (lambda config, experiments, revisions: revisions.update(mini_shallow="three"), "E13_depth"),
     ],

@@ -44,7 +44,7 @@ rule draw_worlds:
         solved=lambda wildcards: wildcards.world.startswith(SOLVED),
         purpose=config["cases"]["purpose"],
         first_case=COMMON["first"],
-        case_count=max(each["count"] for each in INTERVENING.values()),
+        case_count=max(COMMON["scored"], *(each["count"] for each in INTERVENING.values())),
         field="interventions.count",
     message:
         "Draw {wildcards.world} cases of the experiments"

@@ -29,8 +29,10 @@ def frame_wise(vae: AutoencoderKLWan) -> Iterator[AutoencoderKLWan]:
     """Evaluate a frame-wise VAE's convolutions in two dimensions, on videos of one frame: same values, less work."""
 
     def last_tap(conv: WanCausalConv3d, x: torch.Tensor, cache_x: torch.Tensor | None = None) -> torch.Tensor:
-        padded = functional.pad(x[:, :, 0], conv._padding[:4])
-        return functional.conv2d(padded, conv.weight[:, :, -1], conv.bias, conv.stride[1:])[:, :, None]
+        width, _, height, _ = conv._padding[:4]  # alike on both sides
+        return functional.conv2d(
+            x[:, :, 0], conv.weight[:, :, -1], conv.bias, conv.stride[1:], padding=(height, width)
+        )[:, :, None]
 
     convolutions = causal_convolutions(vae)
     for conv in convolutions:

@@ -8,6 +8,7 @@ from diffusers import WanImageToVideoPipeline
 
 from chainofsteps.models.frame_wise import frame_wise, is_frame_wise
 from chainofsteps.models.mini import normalise
+from chainofsteps.sampling.kernels import fast_norms
 
 
 @torch.no_grad()
@@ -30,8 +31,8 @@ def decode(pipe: WanImageToVideoPipeline, latents: torch.Tensor, batch: int = 32
     if not is_frame_wise(pipe.vae):
         return _decode(pipe, latents, batch)
     streams, frames = latents.shape[0], latents.shape[2]
-    singles = latents.transpose(1, 2).flatten(0, 1)[:, :, None]
-    with frame_wise(pipe.vae):
+    singles = latents.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)[:, :, None]
+    with frame_wise(pipe.vae), fast_norms(pipe.vae):
         pictures = _decode(pipe, singles, batch * frames)
     return pictures.reshape(streams, frames, *pictures.shape[2:])
 

@@ -61,6 +61,8 @@ def entry_hashes(
                 "models": {name: revisions.get(name, "") for name in entry.get("models", [config["model"]])},
                 **shared[block],
             }
+            if ESTIMANDS[entry["estimand"]].kind == SCORES:
+                measured_by["scored"] = config["interventions"]["scored"]
             hashes[block][entry["id"]] = hash_entry(entry, measured_by)
     return hashes
 

@@ -2,8 +2,8 @@
 
     python benchmarks/fast_norms.py --out benchmarks/fast_norms.csv
 
-Latents of the shipped mini reasoner, one thread, both ways in turns; medians. Pictures differ by at most the grey values
-in the table.
+Latents of the shipped mini reasoner, one thread, both ways in turns; medians. Pictures differ by at most the grey
+values in the table.
 """
 
 from __future__ import annotations

@@ -87,6 +87,7 @@ def kill_a_script(clone, *arguments):
     while started.poll() is None and len(list(parts.glob("*.nc"))) < 2:
         time.sleep(0.01)
     for script in scripts_of(running):
+        assert script.environ()["MALLOC_MMAP_THRESHOLD_"] == "65536"
         script.send_signal(signal.SIGKILL)
     return started.wait(), started.stdout.read(), parts
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from diffusers.models.autoencoders.autoencoder_kl_wan import WanRMS_norm
 from PIL import Image
 
 from chainofsteps import seeds, worlds
@@ -19,6 +21,7 @@ from chainofsteps.models.train_vae import read_after_round_trip
 from chainofsteps.readout.cases import case_dataset
 from chainofsteps.readout.success import video_scores
 from chainofsteps.sampling.decode import TrajectoryDecoder, decode
+from chainofsteps.sampling.kernels import fast_norms
 from chainofsteps.sampling.loop import Stream, sample
 from chainofsteps.sampling.trajectories import loop_settings, sample_videos
 
@@ -119,6 +122,22 @@ def test_two_dimensional_evaluation_gives_the_same_values():
         again = vae.encode(frames).latent_dist.mean
     torch.testing.assert_close(flat, whole, rtol=1e-4, atol=1e-5)
     assert torch.equal(again, whole)
+
+
+def test_fast_norms_give_the_same_values_and_do_not_stay(pipe):
+    norm = next(each for each in pipe.vae.modules() if isinstance(each, WanRMS_norm) and each.gamma.ndim == 4)
+    x = torch.randn(2, len(norm.gamma), 1, 4, 4, generator=torch.Generator().manual_seed(5))
+    x[0, :, 0, 0, 0] = 0
+    with torch.no_grad():
+        own = norm(x)
+        with pytest.raises(ZeroDivisionError), fast_norms(pipe.vae):
+            torch.testing.assert_close(norm(x), own, rtol=1e-5, atol=1e-6)
+            assert "forward" in vars(norm)
+            raise ZeroDivisionError
+        assert "forward" not in vars(norm) and torch.equal(norm(x), own)
+    half = copy.deepcopy(pipe.vae).to(torch.bfloat16)
+    with fast_norms(half):
+        assert not any("forward" in vars(each) for each in half.modules())
 
 
 @pytest.mark.parametrize("guidance_scale", [1.0, 2.0])

@@ -6,6 +6,7 @@ OUTPUTS: none
 """
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -65,7 +66,12 @@ RESULTS = Path(config["results"])
 LOGS = Path("logs") / RESULTS
 FIRST = {"cases": config["cases"]["first"], "interventions": config["interventions"]["first"]}
 FIGURES = RESULTS / "figures"
+USED = [config["model"], config["bench"]["model"], *config["interventions"]["models"]]
 SOLVED = "solved_"  # before the name of a family: its cases when all is done
+
+# Jobs inherit it. Long ones would keep what they have freed, in pieces: memory would grow with the cases (docs/large_models.md).
+if any("hub" in MODELS[name] for name in USED):
+    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", "65536")
 
 
 # A dry run plans what this machine could not hold.

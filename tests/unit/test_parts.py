@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -10,8 +11,19 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chainofsteps.experiments.arms import join_groups
 from chainofsteps.refusal import Refused
-from chainofsteps.sampling.parts import DiskArray, Parts, case_groups, file_hashes, shard_bounds
+from chainofsteps.sampling.parts import (
+    DiskArray,
+    Parts,
+    case_groups,
+    file_hashes,
+    join_shards,
+    open_part,
+    shard_bounds,
+    write_part,
+    write_shard,
+)
 
 
 def values(number):
@@ -127,3 +139,43 @@ def test_a_file_is_known_by_its_content(tmp_path):
     before = file_hashes([path])
     path.write_text("two")
     assert before.keys() == file_hashes([path]).keys() == {str(path)} and before != file_hashes([path])
+
+
+def test_a_written_part_is_opened_as_it_was_and_read_on_demand(tmp_path):
+    path = tmp_path / "part.nc"
+    write_part(values(3), path, said="something")
+    with open_part(path) as part:
+        xr.testing.assert_identical(part, values(3).assign_attrs(said="something"))
+        assert list(part.variables) == list(values(3).variables)
+        assert not isinstance(part["zeta"].variable._data, np.ndarray)
+    assert [each.name for each in tmp_path.iterdir()] == ["part.nc"]
+
+
+@given(bounds=st.lists(st.integers(1, 6), max_size=3).map(lambda each: sorted({0, 7, *each})))
+def test_groups_of_cases_are_joined_to_what_they_were(bounds):
+    whole = xr.Dataset(
+        {
+            "zeta": (("case", "arm"), np.arange(14, dtype=np.float32).reshape(7, 2)),
+            "erased": ("arm", np.array([0, 1], np.int8)),
+        },
+        coords={
+            "case": np.array([f"case {number}" for number in range(7)], object),
+            "difficulty": ("case", np.arange(7, dtype=np.int16)),
+            "sigma": ("arm", np.array([1.0, 0.5])),
+        },
+        attrs={"order": "joint"},
+    )
+    groups = [whole.isel(case=slice(first, end)) for first, end in itertools.pairwise(bounds)]
+    joined = join_groups(groups)
+    xr.testing.assert_identical(joined, whole)
+    assert list(joined.variables) == list(whole.variables)
+
+
+def test_shards_are_joined_in_the_order_given(tmp_path):
+    paths = [tmp_path / f"shard_{number}.nc" for number in range(3)]
+    for number, path in enumerate(paths):
+        write_shard(values(number), path)
+    for given_order in (paths, paths[::-1]):
+        joined = join_shards(given_order, tmp_path / "joining")
+        assert joined["case"].values.tolist() == [f"case {path.stem[-1]}" for path in given_order]
+        assert joined["zeta"].values.tolist() == [float(path.stem[-1]) for path in given_order]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import shutil
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+from snakemake.iocontainers import Namedlist
 
 from chainofsteps import datasets, doors
 from chainofsteps.configuration import load_yaml
@@ -20,6 +23,7 @@ from chainofsteps.statistics import bench as estimated
 from chainofsteps.videos import bench_cases
 from chainofsteps.videos.vbvr import index_tree
 from tests.bench import COUNT, TASKS, write_bench
+from tests.scripts import Job
 
 ROOT = Path(__file__).parents[2]
 FORMS = ("single", "two_networks", "ti2v")
@@ -52,6 +56,27 @@ def cases(root):
 
 def truth_of(root, cases):
     return lambda case_id: bench_cases.ground_truth(root, cases, case_id, MODEL["frames"])
+
+
+# Room
+
+
+@pytest.mark.parametrize("batch", [2, 1000])
+def test_streams_that_do_not_fit_on_the_disk_are_refused_before_the_model_is_loaded(
+    tmp_path, cases, root, monkeypatch, batch
+):
+    datasets.write(cases, tmp_path / "cases.nc", "bench_cases")
+    params = {"model": MODEL, "seeds": [0, 1], "batch": batch, "root": str(root)}
+    params["experiment"] = {"order": "joint", "steps": 4}
+    inputs = {"cases": [str(tmp_path / "cases.nc")], "weights": ["nowhere"], "modules": []}
+    job = Job("sample_bench", tmp_path, "features.nc", inputs, params, {"sampled": "joint"})
+    job.output = Namedlist(fromdict={"features": str(job.path), "videos": str(tmp_path / "videos")})
+    at_once = min(batch, 2 * cases.sizes["case"])
+    needed = 4 * at_once * 9 * 32 * 32 * 3
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(needed - 1))
+    with pytest.raises(SystemExit, match=rf"refused: .*: disk: given .*; accepted: at least {needed / 1e9:.3g} GB"):
+        job.run()
+    assert not list(tmp_path.glob("*.parts"))
 
 
 # Cases

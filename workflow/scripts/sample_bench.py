@@ -3,14 +3,17 @@
 import functools
 import shutil
 
+import pandas as pd
 import torch
 import xarray as xr
 
 from chainofsteps import datasets
 from chainofsteps.experiments.arms import join_groups
+from chainofsteps.experiments.plan import check_disk
 from chainofsteps.models.placement import opened, revision_of
 from chainofsteps.readout.bench import bench_features
 from chainofsteps.refusal import at_the_door
+from chainofsteps.sampling.orders import build_order
 from chainofsteps.sampling.parts import Parts, case_groups, file_hashes
 from chainofsteps.sampling.trajectories import sample_trajectories
 from chainofsteps.videos.bench_cases import ground_truth, write_videos
@@ -22,6 +25,10 @@ with at_the_door(snakemake.log[0]):
     files = [*snakemake.input.cases, *snakemake.input.weights, *snakemake.input.modules]
     # All clean estimates of a bench would fill the memory: some cases are sampled, read and kept, then the next.
     at_once = max(1, batch // len(seeds))
+    asked, frames = snakemake.params.experiment, model["frames"]
+    evaluations = len(build_order(asked["order"], frames, asked["steps"]).active)
+    step = min(at_once, cases.sizes["case"]) * len(seeds) * frames * model["height"] * model["width"] * 3
+    check_disk(pd.DataFrame({"bytes": [evaluations * step]}), snakemake.output.features)
     with opened(model) as pipe:
         basis = [dict(snakemake.params.items()), file_hashes(files), snakemake.threads, str(pipe._execution_device)]
         parts = Parts(f"{snakemake.output.features}.parts", basis)

@@ -54,16 +54,19 @@ class Job:
         runpy.run_path(str(self._script), {"snakemake": self})
         return self.path
 
-    def killed(self, seconds: float = math.inf, parts: float = math.inf) -> bool:
+    def killed(self, seconds: float = 300.0, parts: float = math.inf) -> bool:
         """Run the script in another process, which is killed after so many seconds or parts; whether it was."""
         process = _processes().Process(target=self.run)
         process.start()
         end = time.monotonic() + seconds
-        while process.is_alive() and time.monotonic() < end and len(list(self.parts.glob("*.nc"))) < parts:
-            time.sleep(0.002)
-        process.kill()
-        process.join()
-        assert process.exitcode in (0, -signal.SIGKILL), Path(self.log[0]).read_text()
+        try:
+            while process.is_alive() and time.monotonic() < end and len(list(self.parts.glob("*.nc"))) < parts:
+                time.sleep(0.002)
+        finally:
+            process.kill()
+            process.join()
+        log = Path(self.log[0])
+        assert process.exitcode in (0, -signal.SIGKILL), log.read_text() if log.exists() else process.exitcode
         return process.exitcode != 0
 
 

@@ -280,6 +280,9 @@ def check_interventions(config: dict, models: dict, where: object) -> dict[str, 
             if "hub" not in models[model]:
                 check_shape("config/models.yaml", model, models[model])
             _check_reach(where, field, given["kind"], settings, models[model])
+        if experiment["count"] > common["scored"]:
+            accepted = f"at least {experiment['count']}, the count of {name}"
+            raise Refused(where, "interventions.scored", common["scored"], accepted)
         experiments[name] = {"kind": given["kind"], "settings": settings, **experiment}
     return experiments
 

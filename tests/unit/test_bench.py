@@ -23,7 +23,7 @@ from chainofsteps.statistics import bench as estimated
 from chainofsteps.videos import bench_cases
 from chainofsteps.videos.vbvr import index_tree
 from tests.bench import COUNT, TASKS, write_bench
-from tests.scripts import Job
+from tests.scripts import Job, save_model
 
 ROOT = Path(__file__).parents[2]
 FORMS = ("single", "two_networks", "ti2v")
@@ -61,22 +61,25 @@ def truth_of(root, cases):
 # Room
 
 
-@pytest.mark.parametrize("batch", [2, 1000])
-def test_streams_that_do_not_fit_on_the_disk_are_refused_before_the_model_is_loaded(
-    tmp_path, cases, root, monkeypatch, batch
+@pytest.mark.parametrize(("order", "evaluations"), [("joint", 2), ("frame_by_frame", 16)])
+def test_streams_that_do_not_fit_on_the_disk_are_refused_before_they_are_sampled(
+    tmp_path, cases, root, build_pipeline, monkeypatch, order, evaluations
 ):
     datasets.write(cases, tmp_path / "cases.nc", "bench_cases")
-    params = {"model": MODEL, "seeds": [0, 1], "batch": batch, "root": str(root)}
-    params["experiment"] = {"order": "joint", "steps": 4}
-    inputs = {"cases": [str(tmp_path / "cases.nc")], "weights": ["nowhere"], "modules": []}
+    model = save_model(build_pipeline("ti2v"), tmp_path / "model", "ti2v", "float32") | {"max_sequence_length": 512}
+    params = {"model": model, "seeds": [0, 1], "batch": 4, "root": str(root), "grid": GRID, "name": "tiny"}
+    params["experiment"] = {"order": order, "steps": 2}
+    inputs = {"cases": [str(tmp_path / "cases.nc")], "weights": [model["path"] + "/SHA256SUMS"], "modules": []}
     job = Job("sample_bench", tmp_path, "features.nc", inputs, params, {"sampled": "joint"})
     job.output = Namedlist(fromdict={"features": str(job.path), "videos": str(tmp_path / "videos")})
-    at_once = min(batch, 2 * cases.sizes["case"])
-    needed = 4 * at_once * 9 * 32 * 32 * 3
+    needed = 4 * evaluations * 9 * 32 * 32 * 3
     monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(needed - 1))
     with pytest.raises(SystemExit, match=rf"refused: .*: disk: given .*; accepted: at least {needed / 1e9:.3g} GB"):
         job.run()
-    assert not list(tmp_path.glob("*.parts"))
+    assert not job.path.exists() and not list(job.parts.rglob("*.nc"))
+    if order == "joint":
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(needed))
+        assert datasets.read(job.run(), "bench_features").sizes["case"] == cases.sizes["case"]
 
 
 # Cases

@@ -474,6 +474,14 @@ def test_wrong_experiment(default, models, field, value, given, accepted):
     assert line.startswith(f"config.yaml: {_OF}.{field}") and f": given {given}; accepted: {accepted}" in line
 
 
+def test_experiments_take_no_cases_that_are_not_scored(default, models):
+    wrong = with_field(default, "interventions.scored", 15)
+    with pytest.raises(Refused) as caught:
+        doors.check_interventions(wrong, models, "config.yaml")
+    field, told = "interventions.scored", "at least 16, the count of plant_frame_by_frame"
+    assert line_of(caught) == f"config.yaml: {field}: given 15; accepted: {told}"
+
+
 @pytest.mark.parametrize(
     ("field", "value", "given", "accepted"),
     [

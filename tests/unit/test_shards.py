@@ -110,21 +110,24 @@ def test_a_job_killed_again_and_again_ends_with_the_same_bytes(tmp_path, cases, 
     length = time.monotonic() - start
     rng = np.random.default_rng(20260320)
     job = make(tmp_path / "killed", cases, entry)
-    kills, resumed = 0, 0
+    kills = 0
     # Ten times here and ten in the other script.
     while kills < 10:
-        there = len(list(job.parts.glob("*.nc"))) if job.parts.exists() else 0
         # Early enough that the job is seldom through before it is killed.
         if job.killed(rng.uniform(0.05, 1.0) * length):
-            kills, resumed = kills + 1, resumed + bool(there)
+            kills += 1
         else:
             assert job.path.read_bytes() == wanted and not job.parts.exists()
             job.path.unlink()
-    # Once more, in case that all were killed before their first part.
-    resumed += job.killed(parts=1)
-    job.path.unlink(missing_ok=True)
     assert job.run().read_bytes() == wanted and not job.parts.exists()
-    assert resumed
+
+
+def test_a_part_that_a_killed_job_has_finished_is_not_made_again(tmp_path, cases, model):
+    job = intervening(tmp_path, cases, model("ti2v"))
+    assert job.killed(parts=1)
+    kept = {path: path.stat().st_mtime_ns for path in job.parts.glob("*.nc")}
+    assert kept and job.killed(parts=len(kept) + 1)  # of six
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
 def test_a_job_of_other_settings_takes_nothing_of_a_killed_one(tmp_path, cases, model):

@@ -1,6 +1,7 @@
 """Sample the cases of a bench: features of every step, and the finished videos as files."""
 
 import functools
+import math
 import shutil
 
 import pandas as pd
@@ -13,7 +14,7 @@ from chainofsteps.experiments.plan import check_disk
 from chainofsteps.models.placement import opened, revision_of
 from chainofsteps.readout.bench import bench_features
 from chainofsteps.refusal import at_the_door
-from chainofsteps.sampling.orders import build_order
+from chainofsteps.sampling.loop import prepare_order
 from chainofsteps.sampling.parts import Parts, case_groups, file_hashes
 from chainofsteps.sampling.trajectories import sample_trajectories
 from chainofsteps.videos.bench_cases import ground_truth, write_videos
@@ -25,19 +26,19 @@ with at_the_door(snakemake.log[0]):
     files = [*snakemake.input.cases, *snakemake.input.weights, *snakemake.input.modules]
     # All clean estimates of a bench would fill the memory: some cases are sampled, read and kept, then the next.
     at_once = max(1, batch // len(seeds))
-    asked, frames = snakemake.params.experiment, model["frames"]
-    evaluations = len(build_order(asked["order"], frames, asked["steps"]).active)
-    step = min(at_once, cases.sizes["case"]) * len(seeds) * frames * model["height"] * model["width"] * 3
-    check_disk(pd.DataFrame({"bytes": [evaluations * step]}), snakemake.output.features)
     with opened(model) as pipe:
         basis = [dict(snakemake.params.items()), file_hashes(files), snakemake.threads, str(pipe._execution_device)]
         parts = Parts(f"{snakemake.output.features}.parts", basis)
+        asked, shape = snakemake.params.experiment, (model["frames"], model["height"], model["width"])
+        order = prepare_order(pipe, asked["order"], asked["steps"], *shape)
+        bytes_a_case = len(seeds) * len(order.active) * math.prod(shape) * 3
 
         def make(first: int, end: int) -> xr.Dataset:
             some, folder = cases.isel(case=slice(first, end)), parts.folder / f"videos_{first:06d}"
             # On the output's own disk, and never what an earlier attempt left: the part is kept once it is whole.
             scratch = parts.folder / f"streams_{first:06d}"
             shutil.rmtree(scratch, ignore_errors=True)
+            check_disk(pd.DataFrame({"bytes": [some.sizes["case"] * bytes_a_case]}), snakemake.output.features)
             kept = Parts(scratch, None)
             sampled = sample_trajectories(pipe, some, model, snakemake.params.experiment, seeds, batch, kept)
             truths = [

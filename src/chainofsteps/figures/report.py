@@ -92,6 +92,7 @@ a.anchor-link, .jp-OutputPrompt, .prompt { display: none; }
 .table .matrix th, .table .matrix td { padding: .12rem .35rem; vertical-align: top; white-space: normal; min-width: 0; }
 .matrix tbody th { font-weight: normal; max-width: 15rem; }
 .matrix small { color: #555; display: block; font-size: .68rem; }
+.matrix .ours small { white-space: normal; }
 .matrix th small { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .table .matrix .ours, .table .matrix .n { white-space: nowrap; }
 .table .matrix td:first-of-type { min-width: 11rem; }

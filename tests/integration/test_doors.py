@@ -105,3 +105,8 @@ def test_no_space_on_the_disk(clone, tmp_path):
     path = tmp_path / "huge.yaml"
     path.write_text(yaml.safe_dump({"cases": {"count": 100_000}, "seeds": list(range(1000))}))
     assert all(word in refused(clone, "--configfile", str(path)) for word in ("disk", "GB"))
+
+
+@pytest.mark.parametrize("name", ["quick", "all_families"])
+def test_what_ships_beside_the_configuration_is_accepted(clone, name):
+    assert clone.planned("--configfile", f"config/{name}.yaml")

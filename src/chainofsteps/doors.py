@@ -34,6 +34,7 @@ BLOCK_REACH = 10  # indices that a case may take
 COMPARING = ("layers",)  # kinds of experiments that ask about the cases of a world together
 BENCH_KINDS = ("erasure", "orders")  # of the kinds of experiments, those that need no symbolic truth
 OVERRIDES = ("models", "families", "count", "seeds")
+FLOORED = "erasure"  # kind of experiment that is also made where all is done in the first frame
 
 
 def check_config(config: dict, where: object) -> None:
@@ -118,7 +119,8 @@ def check_orders(config: dict, sampled: dict[str, dict], interventions: dict, mo
 
 def own_settings(experiment: dict) -> dict:
     """Settings of an experiment that its kind gives a meaning to."""
-    return {key: value for key, value in experiment.items() if key not in ("kind", *OVERRIDES)}
+    own = ("kind", *OVERRIDES, *(["solved"] if experiment["kind"] == FLOORED else []))
+    return {key: value for key, value in experiment.items() if key not in own}
 
 
 def _nested(field: str, content: dict, *between: str) -> dict:
@@ -260,15 +262,14 @@ def check_interventions(config: dict, models: dict, where: object) -> dict[str, 
     Returns
     -------
     dict
-        Experiment by name: ``kind``, ``models``, ``families``, ``count``, ``seeds``, and its own ``settings``.
+        Experiment by name: ``kind``, ``models``, ``families``, ``count``, ``seeds``, and its own ``settings``; of
+        erasures ``solved``, where they name any: ``families`` and ``count`` of cases in which all is done.
 
     Raises
     ------
     Refused
     """
     common = config["interventions"]
-    for family in common["solved"]:
-        check_choice(where, "interventions.solved", family, worlds.families())
     experiments = {}
     for name, given in common["experiments"].items():
         settings, field = own_settings(given), f"{EXPERIMENTS}.{name}"
@@ -280,9 +281,17 @@ def check_interventions(config: dict, models: dict, where: object) -> dict[str, 
             if "hub" not in models[model]:
                 check_shape("config/models.yaml", model, models[model])
             _check_reach(where, field, given["kind"], settings, models[model])
-        if experiment["count"] > common["scored"]:
-            accepted = f"at least {experiment['count']}, the count of {name}"
-            raise Refused(where, "interventions.scored", common["scored"], accepted)
+        taken = {"count": experiment["count"]}
+        if given["kind"] == FLOORED and "solved" in given:
+            experiment["solved"] = given["solved"]
+            taken["solved.count"] = given["solved"]["count"]
+            for family in given["solved"]["families"]:
+                check_choice(where, f"{field}.solved.families", family, worlds.families())
+        for key, count in taken.items():
+            if count > common["scored"]:
+                raise Refused(
+                    where, "interventions.scored", common["scored"], f"at least {count}, the {key} of {name}"
+                )
         experiments[name] = {"kind": given["kind"], "settings": settings, **experiment}
     return experiments
 

@@ -478,8 +478,11 @@ def test_experiments_take_no_cases_that_are_not_scored(default, models):
     wrong = with_field(default, "interventions.scored", 15)
     with pytest.raises(Refused) as caught:
         doors.check_interventions(wrong, models, "config.yaml")
-    field, told = "interventions.scored", "at least 16, the count of plant_frame_by_frame"
-    assert line_of(caught) == f"config.yaml: {field}: given 15; accepted: {told}"
+    told = "at least 16, the solved.count of erasure"
+    assert line_of(caught) == f"config.yaml: interventions.scored: given 15; accepted: {told}"
+    alone = with_field(wrong, f"{_OF}.erasure.solved.count", 8)
+    with pytest.raises(Refused, match="at least 16, the count of plant_frame_by_frame"):
+        doors.check_interventions(alone, models, "config.yaml")
 
 
 @pytest.mark.parametrize(
@@ -490,6 +493,8 @@ def test_experiments_take_no_cases_that_are_not_scored(default, models):
         ("interventions.experiments", {}, "{}", "at least 1 of them"),
         (f"{_OF}.erasure.kind", "guess", "'guess'", "erasure, plant, swap, ensemble, orders, layers"),
         (f"{_OF}.swap.count", 0, "0", "at least 2"),
+        (f"{_OF}.erasure.solved.count", 1, "1", "at least 2"),
+        (f"{_OF}.erasure.solved.colour", 1, "an unknown key", "families, count"),
     ],
 )
 def test_wrong_interventions(default, field, value, given, accepted):
@@ -497,13 +502,23 @@ def test_wrong_interventions(default, field, value, given, accepted):
 
 
 def test_unknown_solved_family(default, models):
-    with pytest.raises(Refused, match=r"interventions\.solved: given 'labyrinth'"):
-        doors.check_interventions(with_field(default, "interventions.solved", ["labyrinth"]), models, "config.yaml")
+    wrong = with_field(default, f"{_OF}.erasure.solved.families", ["labyrinth"])
+    with pytest.raises(Refused, match=r"experiments\.erasure\.solved\.families: given 'labyrinth'"):
+        doors.check_interventions(wrong, models, "config.yaml")
+
+
+def test_solved_cases_are_of_erasures(default, models):
+    given = doors.check_interventions(default, models, "config.yaml")
+    assert set(given["erasure"]["solved"]) == {"families", "count"} and "solved" not in given["erasure"]["settings"]
+    assert "solved" not in given["erasure_frame_by_frame"] and "solved" not in given["swap"]
+    wrong = with_field(default, f"{_OF}.swap.solved", {"families": ["maze"], "count": 2})
+    with pytest.raises(Refused, match=r"experiments\.swap\.solved: given an unknown key"):
+        doors.check_config(wrong, "config.yaml")
 
 
 def test_each_setting_of_an_experiment_is_needed(default):
     for name, experiment in default["interventions"]["experiments"].items():
-        for key in set(experiment) - {"kind", "models", "families", "count", "seeds"}:
+        for key in set(experiment) - {"kind", "models", "families", "count", "seeds", "solved"}:
             field = f"{_OF}.{name}.{key}"
             assert refusal(without_field(default, field))[:2] == (field, "nothing")
 

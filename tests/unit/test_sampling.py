@@ -99,12 +99,18 @@ def test_fast_kernels_answer_as_the_networks_own(tiny_pipeline, form):
     assert_near(sample(pipe, [make_stream(3)], "joint", STEPS, **SHAPE), call_pipeline(pipe, make_stream(3)))
     block = pipe.transformer.blocks[0]
     own, names = (block.attn1.processor, block.ffn.net[0]), list(pipe.transformer.state_dict())
+    norm, x = block.attn2.norm_k, torch.randn(2, 3, block.attn2.norm_k.weight.shape[0])
+    with torch.no_grad():
+        normalised = norm(x)
     with pytest.raises(ZeroDivisionError), fast_kernels(pipe.transformer):
         assert isinstance(block.attn1.processor, RotarySelfAttention)
         assert isinstance(block.ffn.net[0], FusedGELU)
         assert list(pipe.transformer.state_dict()) == names
+        with torch.no_grad():
+            torch.testing.assert_close(norm(x), normalised, rtol=1e-5, atol=1e-6)
+        assert "forward" in vars(norm)
         raise ZeroDivisionError
-    assert (block.attn1.processor, block.ffn.net[0]) == own
+    assert (block.attn1.processor, block.ffn.net[0]) == own and "forward" not in vars(norm)
 
 
 def test_fast_kernels_leave_other_networks_alone(tiny_pipeline):
@@ -114,7 +120,9 @@ def test_fast_kernels_leave_other_networks_alone(tiny_pipeline):
     first.proj = torch.nn.Sequential(first.proj)  # as an adapter puts itself there
     for network in (half, adapted):
         with fast_kernels(network):
-            assert not isinstance(network.blocks[0].ffn.net[0], FusedGELU)
+            block = network.blocks[0]
+            assert not isinstance(block.ffn.net[0], FusedGELU)
+            assert ("forward" in vars(block.attn1.norm_q)) == (network is adapted)
 
 
 @pytest.mark.parametrize("form", FORMS)

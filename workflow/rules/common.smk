@@ -228,10 +228,11 @@ def family_of(world):
 
 
 def worlds_of(intervention):
-    """Worlds that an experiment is made in: its families and, of an erasure, those where all is done."""
+    """Worlds that an experiment is made in, and cases of each: its families and, of an erasure, where all is done."""
     given = INTERVENING[intervention]
-    solved = config["interventions"]["solved"] if given["kind"] == "erasure" else []
-    return [*given["families"], *(f"{SOLVED}{family}" for family in solved)]
+    solved = given.get("solved", {"families": [], "count": 0})
+    done = {f"{SOLVED}{family}": solved["count"] for family in solved["families"]}
+    return dict.fromkeys(given["families"], given["count"]) | done
 
 
 def get_cases_at_once(wildcards):
@@ -242,8 +243,8 @@ def get_cases_at_once(wildcards):
 
 def get_intervention_shards(wildcards):
     """First group of cases, and the one behind the last, of each shard of an experiment."""
-    groups = case_groups(INTERVENING[wildcards.intervention]["count"], get_cases_at_once(wildcards))
-    return share_out(len(groups) * len(worlds_of(wildcards.intervention)), SHARDS)
+    counts = worlds_of(wildcards.intervention).values()
+    return share_out(sum(len(case_groups(count, get_cases_at_once(wildcards))) for count in counts), SHARDS)
 
 
 def get_sampled_shards(wildcards):

@@ -44,8 +44,8 @@ rule draw_worlds:
         solved=lambda wildcards: wildcards.world.startswith(SOLVED),
         purpose=config["cases"]["purpose"],
         first_case=COMMON["first"],
-        case_count=max(COMMON["scored"], *(each["count"] for each in INTERVENING.values())),
-        field="interventions.count",
+        case_count=COMMON["scored"],
+        field="interventions.scored",
     message:
         "Draw {wildcards.world} cases of the experiments"
     script:
@@ -95,6 +95,7 @@ rule run_intervention:
     params:
         model=get_model,
         intervention=lambda wildcards: INTERVENING[wildcards.intervention],
+        worlds=lambda wildcards: worlds_of(wildcards.intervention),
         batch=COMMON["batch"],
         cases_at_once=get_cases_at_once,
     message:
@@ -115,6 +116,7 @@ if SHARDS > 1:
         params:
             model=get_model,
             intervention=lambda wildcards: INTERVENING[wildcards.intervention],
+        worlds=lambda wildcards: worlds_of(wildcards.intervention),
             batch=COMMON["batch"],
             cases_at_once=get_cases_at_once,
             shard=lambda wildcards: get_intervention_shards(wildcards)[int(wildcards.shard)],

@@ -22,7 +22,7 @@ with at_the_door(snakemake.log[0]):
             of_model = []
             for intervention, given in snakemake.params.interventions.items():
                 if name in given["models"]:
-                    cases = {world: drawn[world].isel(case=slice(given["count"])) for world in given["worlds"]}
+                    cases = {world: drawn[world].isel(case=slice(count)) for world, count in given["worlds"].items()}
                     of_model += plan_rows(pipe, name, model, intervention, given, cases, batch)
             first, *_ = cases_in(next(iter(drawn.values())).isel(case=slice(1)))
             lines.append(time_line(name, of_model, measure_rates(pipe, first, model, batch)))

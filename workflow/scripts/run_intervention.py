@@ -20,7 +20,7 @@ with at_the_door(snakemake.log[0]):
     run = experiment(given["kind"]).run
     groups_of = {}
     for path in snakemake.input.cases:
-        drawn = datasets.read(path, "cases").isel(case=slice(given["count"]))
+        drawn = datasets.read(path, "cases").isel(case=slice(snakemake.params.worlds[Path(path).stem]))
         for first, end in case_groups(drawn.sizes["case"], snakemake.params.cases_at_once):
             groups_of[Path(path).stem, first] = drawn.isel(case=slice(first, end))
     if shard:

@@ -85,28 +85,50 @@ def fast_kernels(network: torch.nn.Module) -> Iterator[None]:
     ----------
     network : WanTransformer3DModel
     """
-    if network.device.type != "cpu" or network.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
-        yield
-        return
-    attentions = [block.attn1 for block in network.blocks if type(block.attn1.processor) is WanAttnProcessor]
-    gelus = [(block.ffn.net, block.ffn.net[0]) for block in network.blocks if _is_plain(block.ffn.net[0])]
+    # A part's own weight is asked: the network's device and dtype are found among all of its parameters, every time.
+    blocks = [block for block in network.blocks if _is_plain(block.attn1.to_q)]
+    attentions = [block.attn1 for block in blocks if type(block.attn1.processor) is WanAttnProcessor]
+    gelus = [(block.ffn.net, block.ffn.net[0]) for block in blocks if _is_plain_gelu(block.ffn.net[0])]
+    norms = [
+        norm
+        for block in blocks
+        for attention in (block.attn1, block.attn2)
+        for norm in (attention.norm_q, attention.norm_k)
+        if type(norm) is torch.nn.RMSNorm and norm.weight is not None
+    ]
     processors = [attention.processor for attention in attentions]
     try:
         for attention in attentions:
             attention.set_processor(RotarySelfAttention())
         for layers, gelu in gelus:
             layers[0] = FusedGELU(gelu)
+        for norm in norms:
+            norm.forward = partial(_by_mean_square, weight=norm.weight, eps=norm.eps)
         yield
     finally:
         for attention, processor in zip(attentions, processors, strict=True):
             attention.set_processor(processor)
         for layers, gelu in gelus:
             layers[0] = gelu
+        for norm in norms:
+            del norm.forward
 
 
 def _is_plain(layer: torch.nn.Module) -> bool:
     # A layer that something else was put into, as an adapter is, must be called itself.
-    return type(layer) is GELU and type(layer.proj) is torch.nn.Linear and layer.approximate == "tanh"
+    if type(layer) is not torch.nn.Linear or not torch.backends.mkldnn.is_available():
+        return False
+    return layer.weight.device.type == "cpu" and layer.weight.dtype == torch.float32
+
+
+def _is_plain_gelu(layer: torch.nn.Module) -> bool:
+    return type(layer) is GELU and layer.approximate == "tanh" and _is_plain(layer.proj)
+
+
+def _by_mean_square(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+    """RMS norm over the last dim, in three passes over memory where torch takes four and more room."""
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return (x * length.square_().div_(x.shape[-1]).add_(eps).rsqrt_()).mul_(weight)
 
 
 @contextmanager
@@ -133,5 +155,5 @@ def fast_norms(vae: AutoencoderKLWan) -> Iterator[None]:
 
 def _normalised(norm: WanRMS_norm, x: torch.Tensor) -> torch.Tensor:
     # Zeros stay zeros, as where their length is held against a least one.
-    scaled = functional.rms_norm(x.movedim(1, -1), norm.gamma.shape[:1], norm.gamma.flatten(), eps=1e-30)
+    scaled = _by_mean_square(x.movedim(1, -1), norm.gamma.flatten(), eps=1e-30)
     return scaled.movedim(-1, 1) + norm.bias

@@ -360,7 +360,7 @@ def draw_sample(claim: dict, family: str, datasets: Sequence[xr.Dataset]) -> Sam
     if not (estimand.above_floor and solved.any()):
         return Sample(values[here], strata, left_out=left_out)
     parts = inference.difference_parts(values[here], values[solved])
-    behind = np.full(solved.sum(), strata.max() + 1)
+    behind = strata.max() + 1 + inference.strata_of(drawn["family"].values.astype(str)[solved])
     return Sample(parts, np.concatenate([strata, behind]), floor=int(solved.sum()), left_out=left_out)
 
 

@@ -6,6 +6,7 @@ states, one a frame, is a *plan*.
 
 Reading is linear on purpose. A clean estimate is close to E[x0 | x_s], a mixture of pictures, and a mixture of pictures
 is the same mixture of states: the least-squares coefficient of a mover's template in a cell is the mass of that state.
+What blur does to the scene is fitted beside the templates and thrown away: it is nobody's mass.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import correlate1d
 
 GRID = 8
 CELL_PIXELS = 4
@@ -137,11 +139,30 @@ def render(scene: np.ndarray, kinds: tuple[str, ...], plan: np.ndarray) -> np.nd
     return np.rint(frames_of(video) * 255).astype(np.uint8)
 
 
+def blur_of(still: np.ndarray) -> np.ndarray:
+    """What a little blur adds to a picture, per unit of it.
+
+    Blur by any round kernel is, to first order in its variance, a step of the heat equation: the picture's Laplacian
+    times half the variance. So one coefficient stands for blur of any strength, and none has to be chosen.
+
+    Parameters
+    ----------
+    still : ndarray, (64, 4, 4, 3)
+
+    Returns
+    -------
+    ndarray, (64, 4, 4, 3)
+    """
+    picture = frames_of(still)
+    return cells_of(sum(correlate1d(picture, [1, -2, 1], axis) for axis in (0, 1)))
+
+
 def read(scene: np.ndarray, kinds: tuple[str, ...], frames: np.ndarray) -> Reading:
     """Read the mover's state from frames, sharp or blurred.
 
-    The pixels of a cell are taken as scene + sum_k mass_k (template_k - scene); the masses are the least-squares
-    solution, clipped to be non-negative and, where they exceed one mover in the picture, scaled to sum to 1.
+    The pixels of a cell are taken as scene + sum_k mass_k (template_k - scene) + t blur, where t is one number a frame
+    and blur what that does to the scene (:func:`blur_of`); masses and t are the least-squares solution, t is dropped.
+    Masses are clipped to be non-negative and, where they exceed one mover in the picture, scaled to sum to 1.
 
     Parameters
     ----------
@@ -162,14 +183,23 @@ def read(scene: np.ndarray, kinds: tuple[str, ...], frames: np.ndarray) -> Readi
     templates = templates.reshape(CELLS, len(kinds), -1)
     residual = (cells_of(frames) - still).reshape(*frames.shape[:-3], CELLS, -1)
     weights = np.linalg.pinv(templates, rcond=1e-3)
-    presence = np.clip(np.einsum("...cp,cpk->...ck", residual, weights), 0, 1)
-    # A mass counts above three standard errors of pixel noise, estimated from what no template explains, and above a
-    # twentieth of a mover (the decoder's own error). The noise is the cell's own where it exceeds the picture's: blur
-    # stands at the scene's edges.
-    left = residual - np.einsum("...ck,ckp->...cp", presence, templates)
+    # All cells of a frame share t, so templates go first: t is the coefficient of that part of blur which they leave
+    # over, and what they mistake for mass of the rest is subtracted. Otherwise each mark that loses colour to what is
+    # round it reads as a little of a mover, and many as a whole one.
+    blur = blur_of(still).reshape(CELLS, -1)
+    mistaken = np.einsum("cp,cpk->ck", blur, weights)
+    own = blur - np.einsum("ck,ckp->cp", mistaken, templates)
+    blur_weights = np.linalg.pinv(own.reshape(-1, 1)).reshape(own.shape)  # all 0 for a scene without edges
+    t = np.einsum("...cp,cp->...", residual, blur_weights)[..., None, None]
+    presence = np.clip(np.einsum("...cp,cpk->...ck", residual, weights) - t * mistaken, 0, 1)
+    # A mass counts above three standard errors of pixel noise, estimated from what neither templates nor blur explain,
+    # and above a twentieth of a mover (the decoder's own error). The noise is the cell's own where it exceeds the
+    # picture's: what is left of blur stands at edges.
+    left = residual - t * blur - np.einsum("...ck,ckp->...cp", presence, templates)
     deviation = np.sqrt((left**2).mean(-1))
     noise = np.maximum(deviation, np.median(deviation, axis=-1, keepdims=True))[..., None]
-    floor = np.maximum(0.05, 3 * noise * np.sqrt((weights**2).sum(1)))
+    variance = (weights**2).sum(1) + mistaken**2 * (blur_weights**2).sum()
+    floor = np.maximum(0.05, 3 * noise * np.sqrt(variance))
     mass = np.where(presence > floor, presence, 0)
     per_cell = mass.sum(-1)
     mover_count = np.where(per_cell > 0.25, per_cell, 0).sum(-1)

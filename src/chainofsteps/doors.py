@@ -289,9 +289,7 @@ def check_interventions(config: dict, models: dict, where: object) -> dict[str, 
                 check_choice(where, f"{field}.solved.families", family, worlds.families())
         for key, count in taken.items():
             if count > common["scored"]:
-                raise Refused(
-                    where, "interventions.scored", common["scored"], f"at least {count}, the {key} of {name}"
-                )
+                raise Refused(where, "interventions.scored", common["scored"], f"at least {count}, the {key} of {name}")
         experiments[name] = {"kind": given["kind"], "settings": settings, **experiment}
     return experiments
 

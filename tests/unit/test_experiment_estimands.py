@@ -267,7 +267,8 @@ def test_damage_is_counted_above_the_floor():
         assert sample.strata.tolist() == [0] * 3 + [1] * (cases - 3) + [cases // 3] * 2
     two = given.isel(case=[0, 1, 2, 6, 7, 3, 4, 5])
     two["family"] = ("case", ["maze"] * 3 + ["largest, solved"] * 2 + ["pattern_grey, solved"] * 3)
-    assert draw_sample(claim, POOLED, [two]).strata.tolist() == [0] * 3 + [1] * 5  # two cases show no spread of their own
+    # Two cases show no spread of their own, so they stand with the other floor.
+    assert draw_sample(claim, POOLED, [two]).strata.tolist() == [0] * 3 + [1] * 5
     more = two.isel(case=[0, 1, 2, 3, 4, 3, 5, 6, 7]).assign_coords(case=list("abcdefghi"))
     assert draw_sample(claim, POOLED, [more]).strata.tolist() == [0] * 3 + [1] * 3 + [2] * 3
     none = draw_sample(claim, POOLED, [given.isel(case=slice(6))])

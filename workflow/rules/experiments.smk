@@ -116,7 +116,7 @@ if SHARDS > 1:
         params:
             model=get_model,
             intervention=lambda wildcards: INTERVENING[wildcards.intervention],
-        worlds=lambda wildcards: worlds_of(wildcards.intervention),
+            worlds=lambda wildcards: worlds_of(wildcards.intervention),
             batch=COMMON["batch"],
             cases_at_once=get_cases_at_once,
             shard=lambda wildcards: get_intervention_shards(wildcards)[int(wildcards.shard)],

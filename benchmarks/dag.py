@@ -35,7 +35,7 @@ def plan(count: int) -> dict:
         seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
         processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     jobs = {name: int(number) for name, number in re.findall(r"^(\w+) +(\d+)$", ran.stdout + ran.stderr, re.MULTILINE)}
-    kinds = {name: jobs[name] for name in ("fetch_model", "sample_shard", "run_shard")}
+    kinds = {name: jobs[name] for name in ("fetch_model", "sample_shard", "extract_shard", "run_shard")}
     return {
         "cases": 4 * count,
         "seconds": round(seconds, 1),

@@ -16,7 +16,7 @@ import yaml
 from chainofsteps import datasets
 from chainofsteps.models.check import read_manifest
 from tests import hub as hubs
-from tests.scripts import save_model
+from tests.scripts import Job, save_model
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -33,6 +33,7 @@ TINY = {
     },
 }
 TARGET = "results/tiny/trajectories/tiny/joint/maze.nc"
+FEATURES = TARGET.replace("trajectories", "features")
 LARGE = ("--configfile", "config/large.yaml")
 GPU = ("--profile", "workflow/profiles/gpu", "--cores", "1")
 
@@ -95,7 +96,7 @@ def kill_a_script(clone, *arguments):
     return started.wait(), said, parts
 
 
-def test_a_killed_job_keeps_its_parts_and_shards_give_the_same_bytes(clone):
+def test_a_killed_job_keeps_its_parts_and_shards_give_the_same_bytes(clone, tmp_path):
     one = overlay(clone, "one", shards=1)
     status, said, parts = kill_a_script(clone, *GPU, *one, "--retries", "0", "--", TARGET)
     assert status != 0, said
@@ -111,22 +112,27 @@ def test_a_killed_job_keeps_its_parts_and_shards_give_the_same_bytes(clone):
     assert trajectories.sizes["case"] == 3 and trajectories.sizes["seed"] == 2
     fetched = clone.folder / "resources/hub/tiny"
     assert read_manifest(fetched)
+    inputs = {"cases": [str(clone.folder / "results/tiny/cases/maze.nc")], "trajectories": [str(clone.folder / TARGET)]}
+    features = Job("extract_features", tmp_path, "features.nc", inputs, {}, {}).run().read_bytes()
 
     (clone.folder / TARGET).unlink()
     two = overlay(clone, "two", shards=2)
-    done = clone.snakemake(*GPU, *two, "--", TARGET)
+    done = clone.snakemake(*GPU, *two, "--", TARGET, FEATURES)
     assert done.returncode == 0, done.stderr
-    shards = sorted(path.name for path in (clone.folder / TARGET).with_suffix("").iterdir())
-    assert shards == ["shard_0.nc", "shard_1.nc"]
-    assert (clone.folder / TARGET).read_bytes() == whole
+    for target, wanted in ((TARGET, whole), (FEATURES, features)):
+        shards = sorted(path.name for path in (clone.folder / target).with_suffix("").iterdir())
+        assert shards == ["shard_0.nc", "shard_1.nc"]
+        assert (clone.folder / target).read_bytes() == wanted
 
 
 def test_the_plan_of_a_large_model_holds_its_fetch_and_a_job_a_case(clone):
     start = time.monotonic()
     planned = clone.planned("--profile", "workflow/profiles/gpu", *LARGE)
     assert {"fetch_model", "sample_shard", "join_trajectories", "run_shard", "join_intervention"} < planned
-    assert not planned & {"sample_trajectories", "run_intervention", "judge_claims", "write_report"}
-    assert time.monotonic() - start < 60  # 8 seconds on an idle core: benchmarks/dag.csv
+    assert {"extract_shard", "join_features"} < planned
+    whole = {"sample_trajectories", "extract_features", "run_intervention"}
+    assert not planned & {*whole, "judge_claims", "write_report"}
+    assert time.monotonic() - start < 60  # 12 seconds on an idle core: benchmarks/dag.csv
 
 
 def refusal(clone, *arguments):

@@ -65,6 +65,11 @@ def sampling(folder, cases, entry, shard=None, output="maze.nc"):
     return Job("sample_trajectories", folder, output, inputs, params, wildcards)
 
 
+def reading(folder, cases, trajectories, script="extract_features", output="features.nc"):
+    inputs = {"cases": cases[:1], "trajectories": [str(trajectories)]}
+    return Job(script, folder, output, inputs, {}, {})
+
+
 def intervening(folder, cases, entry, shard=None, output="erasure.nc"):
     params = {"model": entry, "intervention": INTERVENTION, "batch": 4, "cases_at_once": 1}
     params |= {"shard": shard} if shard else {}
@@ -91,6 +96,8 @@ def test_every_form_and_precision_goes_through_both_scripts_in_shards(tmp_path, 
     bounds = shard_bounds(COUNT, len(SEEDS), BATCH, 2)
     shards = [sampling(tmp_path, cases, entry, each, f"shard_{each[0]}.nc").run() for each in bounds]
     assert len(shards) == 2 and joined(tmp_path, shards, "trajectories") == whole.read_bytes()
+    read = [reading(tmp_path, cases, each, "extract_shard", f"features_of_{each.name}").run() for each in shards]
+    assert joined(tmp_path, read, "features") == reading(tmp_path, cases, whole).run().read_bytes()
 
     whole = intervening(tmp_path, cases, entry).run()
     assert datasets.read(whole, "erasure").sizes["case"] == 2 * COUNT

@@ -312,9 +312,12 @@ def get_first_case(wildcards):
 
 def get_targets():
     """What a run makes: verdicts and report, or what comes before them where it leaves out what claims need."""
+    sampled = {"model": config["model"], "experiment": SAMPLED, "family": FAMILIES}
+    # Features are read shard by shard, so that nothing else asks for whole trajectories: a run leaves the same files.
+    joined = expand(rules.join_trajectories.output, **sampled) if SHARDS > 1 else []
     if LEFT_OUT:
-        return [*expand(rules.extract_features.output, model=config["model"], experiment=SAMPLED, family=FAMILIES)]
-    return [*rules.judge_claims.output, *rules.write_report.output]
+        return [*joined, *expand(rules.extract_features.output, **sampled)]
+    return [*joined, *rules.judge_claims.output, *rules.write_report.output]
 
 
 def get_registration(block):

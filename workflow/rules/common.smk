@@ -66,7 +66,7 @@ RESULTS = Path(config["results"])
 LOGS = Path("logs") / RESULTS
 FIRST = {"cases": config["cases"]["first"], "interventions": config["interventions"]["first"]}
 FIGURES = RESULTS / "figures"
-USED = [config["model"], config["bench"]["model"], *config["interventions"]["models"]]
+USED = {config["model"], config["bench"]["model"], *(name for each in INTERVENING.values() for name in each["models"])}
 SOLVED = "solved_"  # before the name of a family: its cases when all is done
 
 # Jobs inherit it. Long ones would keep what they have freed, in pieces: memory would grow with the cases (docs/large_models.md).

@@ -535,8 +535,15 @@ def write_file(dataset: xr.Dataset, path: Path, encoding: dict | None = None, sy
         partial.unlink(missing_ok=True)
 
 
-def read(path: str | Path, schema: str) -> xr.Dataset:
+def read(path: str | Path, schema: str, **part: slice) -> xr.Dataset:
     """Read a dataset into memory and check it.
+
+    Parameters
+    ----------
+    path : path
+    schema : str
+    **part : slice
+        Positions by dim, where not all is wanted: the rest is neither read nor checked.
 
     Raises
     ------
@@ -548,7 +555,7 @@ def read(path: str | Path, schema: str) -> xr.Dataset:
         raise Refused(path, "file", "nothing", f"a {schema} dataset")
     try:
         with xr.open_dataset(path, engine="h5netcdf") as dataset:
-            loaded = dataset.load()
+            loaded = dataset.isel(part).load()
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise Refused(path, "file", f"unreadable ({error})", f"a {schema} dataset in NetCDF-4") from error
     return check(loaded, schema, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import re
 import traceback
@@ -47,6 +48,8 @@ def or_exit() -> Iterator[None]:
 @contextmanager
 def at_the_door(log: str | Path) -> Iterator[None]:
     """Run a script's body with its output in ``log``; a refusal or a full disk ends it with one line and status 1."""
+    # What a script has imported stays to its end: not to be searched for garbage, nor at the end itself.
+    gc.freeze()
     try:
         with Path(log).open("w", buffering=1) as file, redirect_stdout(file), redirect_stderr(file):
             try:

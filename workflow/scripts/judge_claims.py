@@ -27,14 +27,9 @@ with at_the_door(snakemake.log[0]):
             drawn_under[block].add(datasets.read(path, "cases").attrs.get("registration", NONE))
         registered = registered_ids(registrations, params.hashes, drawn_under)
     claims = load_yaml(given.claims)["claims"]
-    table = judge(
-        claims,
-        (datasets.read(path, kind) for path, kind in kinds),
-        **params.statistics,
-        registered=registered,
-    )
+    read = [datasets.read(path, kind) for path, kind in kinds]
+    table = judge(claims, read, **params.statistics, registered=registered)
     table.to_csv(snakemake.output.verdicts, index=False, float_format="%.6g")
-    read = (datasets.read(path, kind) for path, kind in kinds)
     kinds_of_grids = [claim["settings"]["kind"] for claim in claims if claim.get("estimand") == "grid_effects"]
     variance = variance_table(read, next(iter(kinds_of_grids), None), seed=params.statistics["seed"])
     variance.to_csv(snakemake.output.variance, index=False, float_format="%.6g")

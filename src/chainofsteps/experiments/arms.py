@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -109,8 +110,10 @@ def make_run(cases: Sequence[worlds.Case], seeds: Sequence[int], arms: Sequence[
     """Every arm of every case and seed, in this order."""
     streams: list[Stream] = []
     for number, case in enumerate(cases):
+        bare = make_stream(case, 0)  # made once, since its picture is painted
         for seed, arm in itertools.product(seeds, arms):
-            streams.append(make_stream(case, seed + arm.seed_offset, arm.interventions(number, len(streams))))
+            noise, interventions = seed + arm.seed_offset, arm.interventions(number, len(streams))
+            streams.append(dataclasses.replace(bare, seed=stream_seed(case.seed, noise), interventions=interventions))
     return Run(list(cases), list(seeds), list(arms), streams, settings)
 
 

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 
 import numpy as np
+import torch
 import xarray as xr
 from diffusers import WanImageToVideoPipeline
 
@@ -77,16 +78,30 @@ def _place(order: Order, frame: int, step: int) -> tuple[int, int] | None:
     return None if finished_last else (own_evaluation(order, frame, step), frame)
 
 
+def _encoded(pipe: WanImageToVideoPipeline, cases: list[worlds.Case], batch: int) -> torch.Tensor:
+    """Latents of what is planted in each case, (case, plan, channel, latent_frame, row, col)."""
+    videos = np.concatenate([[case.render(plan) for plan in plans_to_plant(case)] for case in cases])
+    return encode(pipe, videos, batch).unflatten(0, (len(cases), PLANS))
+
+
 def plan_plant(
-    pipe: WanImageToVideoPipeline, cases: xr.Dataset, model: dict, settings: dict, seeds: list[int], batch: int
+    pipe: WanImageToVideoPipeline,
+    cases: xr.Dataset,
+    model: dict,
+    settings: dict,
+    seeds: list[int],
+    batch: int,
+    blank: bool = True,
 ) -> list[Run]:
-    """The runs of this experiment, one; arguments as `run_plant`."""
+    """The runs of this experiment, one; arguments as `run_plant`.
+
+    What a run takes is known with blank plants, which need not be encoded.
+    """
     loop = run_settings(model, settings["order"], settings["steps"], batch)
     order = timetable(pipe, loop)
     drawn = cases_in(cases)
     pairs = [plans_to_plant(case) for case in drawn]
-    videos = np.concatenate([[case.render(plan) for plan in plans] for case, plans in zip(drawn, pairs, strict=True)])
-    latents = encode(pipe, videos, batch).unflatten(0, (len(drawn), PLANS))
+    latents = torch.zeros(len(drawn), PLANS) if blank else _encoded(pipe, drawn, batch)
     arms = [Arm(CLEAN, {"planted": -1, "planted_step": -1, "planted_after": -1, "written": CLEAN})]
     for step, after in itertools.product(settings["at_steps"], settings["frames_after"]):
         places = [_place(order, planted_frame(plans, order.active.shape[1], after), step) for plans in pairs]
@@ -127,7 +142,7 @@ def run_plant(
     Dataset
         By the ``plant`` schema.
     """
-    (run,) = plan_plant(pipe, cases, model, settings, seeds, batch)
+    (run,) = plan_plant(pipe, cases, model, settings, seeds, batch, blank=False)
     outcome = carry_out(pipe, run, title=cases.attrs["family"])
     plans = np.stack([plans_to_plant(case) for case in run.cases])
     planted = np.array([max(arm.coordinates["planted"], 0) for arm in run.arms])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import xarray as xr
@@ -27,12 +28,24 @@ from chainofsteps.refusal import Refused
 from chainofsteps.sampling.interventions import BlockIntervention
 
 DONORS = ("other_answer", "same_answer")
+Donors = tuple[worlds.Case, worlds.Case]
 _MOST_DRAWS = 20_000
-# Cases of one difficulty look through the same scenes, and the plan of a run before the run itself.
+# Cases of one difficulty look through the same scenes.
 _draw = functools.lru_cache(maxsize=_MOST_DRAWS)(worlds.draw_case)
 
 
-def find_donors(case: worlds.Case, purpose: str, first: int) -> tuple[worlds.Case, worlds.Case]:
+def _other_scenes(case: worlds.Case, purpose: str, first: int) -> Iterator[worlds.Case]:
+    """Cases of the same difficulty and another scene, as they are drawn; refused where they do not suffice."""
+    for index in range(first, first + _MOST_DRAWS):
+        other = _draw(case.family, case_seeds.seed_of(purpose, index), case.difficulty)
+        if not np.array_equal(other.scene, case.scene):
+            yield other
+    raise Refused(
+        f"case {case.case_id}", "donors", f"none in {_MOST_DRAWS} draws", "scenes with the same and another end"
+    )
+
+
+def find_donors(case: worlds.Case, purpose: str, first: int) -> Donors:
     """Another scene of the same difficulty that ends in another state, and one that ends in the same.
 
     Parameters
@@ -54,21 +67,30 @@ def find_donors(case: worlds.Case, purpose: str, first: int) -> tuple[worlds.Cas
         The world has no such scene among many drawn.
     """
     found: dict[bool, worlds.Case] = {}
-    for index in range(first, first + _MOST_DRAWS):
-        other = _draw(case.family, case_seeds.seed_of(purpose, index), case.difficulty)
-        if not np.array_equal(other.scene, case.scene):
-            found.setdefault(bool(other.plan[-1] == case.plan[-1]), other)
+    for other in _other_scenes(case, purpose, first):
+        found.setdefault(bool(other.plan[-1] == case.plan[-1]), other)
         if len(found) == len(DONORS):
-            return found[False], found[True]
-    raise Refused(
-        f"case {case.case_id}", "donors", f"none in {_MOST_DRAWS} draws", "scenes with the same and another end"
-    )
+            break
+    return found[False], found[True]
+
+
+def stand_ins(case: worlds.Case, purpose: str, first: int) -> Donors:
+    """As `find_donors`, two scenes however they end: what a run takes is known with them, and few need be drawn."""
+    scenes = _other_scenes(case, purpose, first)
+    one = next(scenes)
+    return one, next(other for other in scenes if not np.array_equal(other.scene, one.scene))
 
 
 def plan_swap(
-    pipe: WanImageToVideoPipeline, cases: xr.Dataset, model: dict, settings: dict, seeds: list[int], batch: int
+    pipe: WanImageToVideoPipeline,
+    cases: xr.Dataset,
+    model: dict,
+    settings: dict,
+    seeds: list[int],
+    batch: int,
+    donors_of: Callable[[worlds.Case, str, int], Donors] = stand_ins,
 ) -> list[Run]:
-    """The runs of this experiment, one; arguments as `run_swap`."""
+    """The runs of this experiment, one; arguments as `run_swap`, and who the donors of a case are."""
     loop = run_settings(model, "joint", settings["steps"], batch)
     drawn = cases_in(cases)
     pairs = list(itertools.product(settings["layers"], settings["spans"], range(len(DONORS))))
@@ -93,7 +115,7 @@ def plan_swap(
     ]
     run = make_run(drawn, seeds, arms, loop)
     for case in drawn:
-        donors = find_donors(case, cases.attrs["purpose"], settings["donors_from"])
+        donors = donors_of(case, cases.attrs["purpose"], settings["donors_from"])
         # With the case's own noise: a velocity is noise less video, and of another noise the difference would stay.
         run.streams.extend(
             dataclasses.replace(make_stream(donor, seed), seed=make_stream(case, seed).seed)
@@ -121,7 +143,7 @@ def run_swap(
     Dataset
         By the ``swap`` schema.
     """
-    (run,) = plan_swap(pipe, cases, model, settings, seeds, batch)
+    (run,) = plan_swap(pipe, cases, model, settings, seeds, batch, find_donors)
     owners = [
         donor for case in run.cases for donor in find_donors(case, cases.attrs["purpose"], settings["donors_from"])
     ]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 import matplotlib
 
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -16,8 +18,23 @@ from matplotlib.figure import Figure
 
 PALETTE = "colorblind"
 COLUMN_INCHES = 6.8
-# Mean over cases and its percentile bootstrap; the seed makes the picture reproducible.
-INTERVAL = {"errorbar": ("ci", 95), "n_boot": 1000, "seed": 1}
+_DRAWS = 1000
+
+
+def bootstrap_interval(values: pd.Series) -> np.ndarray:
+    """95 % percentile bootstrap of the mean: seaborn's ``("ci", 95)`` of the same seed, all draws at once."""
+    values = values.to_numpy()
+    return np.percentile(values[_resamples(len(values))].mean(axis=1), (2.5, 97.5))
+
+
+@cache
+def _resamples(count: int) -> np.ndarray:
+    # Of a fixed seed: the picture is reproducible, and points of as many cases share their draws.
+    return np.random.default_rng(1).integers(0, count, (_DRAWS, count))
+
+
+# Mean over cases and its interval, as seaborn takes them.
+INTERVAL = {"errorbar": bootstrap_interval}
 
 
 def use_style() -> None:

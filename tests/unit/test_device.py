@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
+import yaml
 
 from chainofsteps.models.device import ALLOCATION, VISIBLE, claimed_device, visible_devices
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +85,17 @@ def test_a_killed_job_gives_its_device_back_and_one_that_waits_takes_it():
             process.kill()
             process.wait()
             process.stdout.close()
+
+
+def test_every_rule_that_opens_a_model_asks_for_a_gpu():
+    profile = yaml.safe_load((ROOT / "workflow/profiles/gpu/config.yaml").read_text())["set-resources"]
+    opening = {path.name for path in (ROOT / "workflow/scripts").glob("*.py") if "opened(" in path.read_text()}
+    rules = "\n".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
+    found = set()
+    for part in re.split(r"\n(?= *(?:use )?rule )", rules):
+        name, script = re.search(r"^ *rule (\w+):", part), re.search(r'"\.\./scripts/(\w+\.py)"', part)
+        if name and script and script[1] in opening:
+            found.add(name[1])
+    found |= {new for old, new in re.findall(r"use rule (\w+) as (\w+) with", rules) if old in found}
+    assert {"sample_shard", "sample_block", "intervene_in_bench"} < found
+    assert {name: profile.get(name, {}).get("gpu") for name in found} == dict.fromkeys(found, 1)

@@ -3,14 +3,17 @@
 import sys
 from pathlib import Path
 
-import pandas as pd
-import torch
-
-from chainofsteps import datasets
-from chainofsteps.experiments.arms import cases_in
-from chainofsteps.experiments.plan import check_disk, measure_rates, plan_rows, time_line
-from chainofsteps.models.placement import opened
+from chainofsteps.collector import uncollected
 from chainofsteps.refusal import at_the_door
+
+with uncollected():
+    import pandas as pd
+    import torch
+
+    from chainofsteps import datasets
+    from chainofsteps.experiments.arms import cases_in
+    from chainofsteps.experiments.plan import check_disk, measure_rates, plan_rows, time_line
+    from chainofsteps.models.placement import opened
 
 terminal = sys.stderr  # all else goes to the log
 with at_the_door(snakemake.log[0]):

@@ -2,16 +2,19 @@
 
 from pathlib import Path
 
-import pandas as pd
-import torch
-
-from chainofsteps import datasets
-from chainofsteps.experiments.arms import join_groups, join_worlds
-from chainofsteps.experiments.plan import check_disk, plan_rows
-from chainofsteps.experiments.registry import experiment
-from chainofsteps.models.placement import opened, precision, revision_of
+from chainofsteps.collector import uncollected
 from chainofsteps.refusal import at_the_door
-from chainofsteps.sampling.parts import Parts, case_groups, file_hashes, write_shard
+
+with uncollected():
+    import pandas as pd
+    import torch
+
+    from chainofsteps import datasets
+    from chainofsteps.experiments.arms import join_groups, join_worlds
+    from chainofsteps.experiments.plan import check_disk, plan_rows
+    from chainofsteps.experiments.registry import experiment
+    from chainofsteps.models.placement import opened, precision, revision_of
+    from chainofsteps.sampling.parts import Parts, case_groups, file_hashes, write_shard
 
 with at_the_door(snakemake.log[0]):
     torch.set_num_threads(snakemake.threads)

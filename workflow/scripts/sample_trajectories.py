@@ -1,12 +1,15 @@
 """Sample the cases of a family, or a shard of them; see chainofsteps.datasets for the variables made."""
 
-import torch
-
-from chainofsteps import datasets
-from chainofsteps.models.placement import opened, revision_of
+from chainofsteps.collector import uncollected
 from chainofsteps.refusal import at_the_door
-from chainofsteps.sampling.parts import Parts, file_hashes, write_shard
-from chainofsteps.sampling.trajectories import sample_trajectories
+
+with uncollected():
+    import torch
+
+    from chainofsteps import datasets
+    from chainofsteps.models.placement import opened, revision_of
+    from chainofsteps.sampling.parts import Parts, file_hashes, write_shard
+    from chainofsteps.sampling.trajectories import sample_trajectories
 
 with at_the_door(snakemake.log[0]):
     torch.set_num_threads(snakemake.threads)

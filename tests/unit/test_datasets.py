@@ -73,6 +73,14 @@ def test_what_is_written_is_read(cases, tmp_path):
     assert os.listdir(tmp_path) == ["cases.nc"]
 
 
+def test_a_part_is_read_alone(cases, tmp_path):
+    datasets.write(cases, tmp_path / "cases.nc", "cases")
+    part = datasets.read(tmp_path / "cases.nc", "cases", case=slice(2, 4), frame=slice(1))
+    xr.testing.assert_identical(part, datasets.read(tmp_path / "cases.nc", "cases").isel(case=slice(2, 4), frame=[0]))
+    with pytest.raises(Refused, match=r"unreadable .*seed.*accepted: a cases dataset"):
+        datasets.read(tmp_path / "cases.nc", "cases", seed=slice(1))
+
+
 def test_dtypes_survive(cases, tmp_path):
     datasets.write(cases, tmp_path / "cases.nc", "cases")
     again = datasets.read(tmp_path / "cases.nc", "cases")

@@ -26,7 +26,7 @@ from chainofsteps.experiments.layers import NOT_ASKED, latent_plan, mover_tokens
 from chainofsteps.experiments.plan import check_disk, measure_rates, plan_rows, time_line
 from chainofsteps.experiments.plant import check_pair, plans_to_plant
 from chainofsteps.experiments.registry import KINDS, experiment
-from chainofsteps.experiments.swap import find_donors
+from chainofsteps.experiments.swap import find_donors, plan_swap, stand_ins
 from chainofsteps.models.load import load_pipeline
 from chainofsteps.readout.cases import case_dataset
 from chainofsteps.refusal import Refused
@@ -250,6 +250,12 @@ def test_donors_end_as_they_should(cases):
     assert {other.difficulty, same.difficulty} == {case.difficulty}
 
 
+def test_who_stands_in_for_donors_is_another_scene_each(cases):
+    case = cases_in(cases)[0]
+    scenes = [case.scene.tolist(), *(each.scene.tolist() for each in stand_ins(case, "pilot", 7000))]
+    assert scenes[0] != scenes[1] != scenes[2] != scenes[0]
+
+
 def test_a_flip_is_another_end_than_the_clean_ones(mini, cases):
     settings = SETTINGS["swap"] | {"steps": 1, "part": "tokens", "layers": [0, 7], "spans": [[0, 0]]}
     some = cases.isel(case=slice(3))
@@ -268,7 +274,7 @@ def test_all_tokens_of_a_donor_at_all_steps_are_the_donors_video(mini, cases):
     """What swaps at all steps must do, if they can do anything."""
     settings = SETTINGS["swap"] | {"part": "tokens", "layers": [3], "spans": [[0, 1]], "passes": ["cond"]}
     model = model_of("ti2v") | {"guidance_scale": 1.0}
-    (run,) = experiment("swap").plan(mini, cases.isel(case=slice(1)), model, settings, [0], 8)
+    (run,) = plan_swap(mini, cases.isel(case=slice(1)), model, settings, [0], 8, find_donors)
     latents = sample(mini, run.streams, **run.settings)
     clean, other, same, *donors = latents[:, :, 1:]
     for swapped, donor in zip((other, same), donors, strict=True):

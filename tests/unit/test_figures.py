@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from seaborn.algorithms import bootstrap
 
 from chainofsteps.figures.correctness import correctness_map
+from chainofsteps.figures.style import bootstrap_interval
 from chainofsteps.figures.success import success_by_level
 
 
@@ -40,3 +42,10 @@ def test_success_is_drawn_over_the_steps_of_the_last_frame():
     drawn = [line.get_xydata() for line in figure.subfigs[0].axes[0].lines if len(line.get_xydata())]
     assert drawn[0] == pytest.approx(np.array([[0.25, 0], [0.5, 0.25], [0.75, 0.5], [1, 1]]))
     assert drawn[1] == pytest.approx(np.array([[0.5, 0.5], [1, 0.75]]))
+
+
+@pytest.mark.parametrize("count", [2, 19, 64, 129])
+def test_intervals_are_those_that_seaborn_draws(count):
+    values = pd.Series(np.random.default_rng(count).random(count))
+    theirs = np.percentile(bootstrap(values, n_boot=1000, seed=1), (2.5, 97.5))
+    assert np.array_equal(bootstrap_interval(values), theirs)

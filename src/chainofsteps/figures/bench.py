@@ -9,7 +9,8 @@ import seaborn as sns
 import xarray as xr
 from matplotlib.figure import Figure
 
-from chainofsteps.figures.style import COLUMN_INCHES, INTERVAL, caption, label, use_style
+from chainofsteps.figures.style import COLUMN_INCHES, INTERVAL, caption, use_style
+from chainofsteps.figures.words import label
 
 
 def bench_summary(features: dict[str, xr.Dataset], means: pd.DataFrame) -> Figure:

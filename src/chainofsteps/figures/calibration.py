@@ -11,7 +11,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from chainofsteps.figures.style import COLUMN_INCHES, caption, label, span, use_style
+from chainofsteps.figures.style import COLUMN_INCHES, caption, use_style
+from chainofsteps.figures.words import label, span
 
 WANTED_COVERAGE = (0.93, 0.97)
 _PANELS = 3  # a row

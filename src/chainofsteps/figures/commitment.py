@@ -7,7 +7,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from chainofsteps.figures.correctness import counts
-from chainofsteps.figures.style import INTERVAL, caption, label, share_panels
+from chainofsteps.figures.style import INTERVAL, caption, share_panels
+from chainofsteps.figures.words import label
 
 
 def commitment_by_frame(by_family: dict[str, dict[str, xr.Dataset]]) -> Figure:

@@ -7,7 +7,8 @@ import seaborn as sns
 import xarray as xr
 from matplotlib.figure import Figure
 
-from chainofsteps.figures.style import COLUMN_INCHES, INTERVAL, caption, label, share_panels, use_style
+from chainofsteps.figures.style import COLUMN_INCHES, INTERVAL, caption, share_panels, use_style
+from chainofsteps.figures.words import label
 
 
 def counts(features: xr.Dataset) -> str:

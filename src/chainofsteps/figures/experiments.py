@@ -16,7 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from chainofsteps.figures.style import COLUMN_INCHES, INTERVAL, caption, label, span, use_style
+from chainofsteps.figures.style import COLUMN_INCHES, INTERVAL, caption, use_style
+from chainofsteps.figures.words import label, span
 from chainofsteps.statistics import experiment_estimands
 
 Outcomes = dict[str, xr.Dataset]

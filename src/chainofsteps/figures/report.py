@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from chainofsteps.figures.style import label, span
+from chainofsteps.figures.words import label, span
 from chainofsteps.statistics.claims import ANSWER, POOLED
 
 # What each claim says, in our words.

@@ -9,7 +9,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from chainofsteps.figures.style import COLUMN_INCHES, caption, label, use_style
+from chainofsteps.figures.style import COLUMN_INCHES, caption, use_style
+from chainofsteps.figures.words import label
 from chainofsteps.statistics.claims import ANSWER
 from chainofsteps.statistics.verdicts import VERDICT_CODE
 

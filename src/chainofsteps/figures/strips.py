@@ -8,7 +8,8 @@ import seaborn as sns
 import xarray as xr
 from matplotlib.figure import Figure
 
-from chainofsteps.figures.style import COLUMN_INCHES, PALETTE, caption, label, use_style
+from chainofsteps.figures.style import COLUMN_INCHES, PALETTE, caption, use_style
+from chainofsteps.figures.words import label
 
 
 def clean_estimate_strip(

@@ -59,14 +59,3 @@ def caption(figure: Figure, text: str) -> Figure:
     """Write n and the meaning of intervals under a figure."""
     figure.supxlabel(text, fontsize="small", color="0.35")
     return figure
-
-
-def span(values: pd.Series) -> str:
-    """One number, or the lowest to the highest."""
-    low, high = values.min(), values.max()
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
-
-
-def label(name: str) -> str:
-    """Words for a name of the configuration: ``frame_by_frame`` -> ``frame by frame``."""
-    return name.replace("_", " ")

@@ -10,7 +10,8 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from chainofsteps.figures.style import COLUMN_INCHES, caption, label, use_style
+from chainofsteps.figures.style import COLUMN_INCHES, caption, use_style
+from chainofsteps.figures.words import label
 
 
 def training_curves(log: pd.DataFrame, vae_log: pd.DataFrame | None, held_out: int, orders: Sequence[str]) -> Figure:

@@ -89,7 +89,8 @@ def paint_scene(scene: np.ndarray) -> np.ndarray:
     ndarray of float32, (64, 4, 4, 3), in [0, 1]
     """
     floor = np.ones((CELL_PIXELS, CELL_PIXELS, 3), np.float32)
-    return np.stack([glyph_patch(glyph, floor) for glyph in scene.ravel()]).astype(np.float32)
+    glyphs, of_cell = np.unique(scene, return_inverse=True)  # few, and each is painted once
+    return np.stack([glyph_patch(glyph, floor) for glyph in glyphs])[of_cell.ravel()].astype(np.float32)
 
 
 def cells_of(frames: np.ndarray) -> np.ndarray:

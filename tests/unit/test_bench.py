@@ -81,9 +81,11 @@ def test_streams_that_do_not_fit_on_the_disk_are_refused_before_they_are_sampled
     with pytest.raises(SystemExit, match=rf"refused: .*: disk: given .*; accepted: at least {needed / 1e9:.3g} GB"):
         job.run()
     assert not job.path.exists() and not list(job.parts.rglob("*.nc"))
-    if order == "joint":
+    if order == "joint" or chosen:
         monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(needed))
-        assert datasets.read(job.run(), "bench_features").sizes["case"] == cases.sizes["case"]
+        features = datasets.read(job.run(), "bench_features")
+        assert features.sizes["case"] == cases.sizes["case"]
+        assert features["step"].values.tolist() == ([0, 3, 15] if chosen else [0, 1])
 
 
 # Cases

@@ -352,7 +352,7 @@ def check_bench(bench: dict, models: dict, where: object) -> None:
     ------
     Refused
         No such model; steps or frames that it does not have; another order than joint of a model that takes one
-        timestep for all frames; a grid of more cells than pixels.
+        timestep for all frames; a decoded step beyond the last; a grid of more cells than pixels.
     """
     check_choice(where, "bench.model", bench["model"], models)
     model = models[bench["model"]]
@@ -361,12 +361,21 @@ def check_bench(bench: dict, models: dict, where: object) -> None:
     planted = bench["plant"] | {"steps": bench["erasure"]["steps"], "order": bench["erasure"]["order"]}
     _check_reach(where, "bench.plant", "plant", planted | {"frames_after": []}, model)
     _check_bench_orders(bench, model, where)
+    _check_decoded(bench, model, where)
     for number, side in zip(bench["grid"], ("height", "width"), strict=True):
         if number > model[side]:
             raise Refused(where, "bench.grid", number, f"at most {model[side]}, {side} of {bench['model']}")
     for frames in bench["orders"]["frames"]:
         if "hub" in model and (frames - 1) % TEMPORAL_FACTOR:
             raise Refused(where, "bench.orders.frames", frames, f"1 + a multiple of {TEMPORAL_FACTOR}")
+
+
+def _check_decoded(bench: dict, model: dict, where: object) -> None:
+    _, latent_frames = _size_of(model)
+    for name, given in bench["experiments"].items():
+        for step in given.get("decoded_steps", ()):
+            if step > (last := evaluations(given, latent_frames) - 1):
+                raise Refused(where, f"bench.experiments.{name}.decoded_steps", step, f"0 to {last}")
 
 
 def _check_bench_orders(bench: dict, model: dict, where: object) -> None:

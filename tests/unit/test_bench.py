@@ -17,6 +17,7 @@ from chainofsteps.configuration import load_yaml
 from chainofsteps.experiments.bench import PLANTED, fewer_frames_and_steps, intervene
 from chainofsteps.models.prompts import check_prompts
 from chainofsteps.readout.bench import bench_features
+from chainofsteps.readout.motion_energy import SETTLED
 from chainofsteps.refusal import Refused
 from chainofsteps.sampling.trajectories import sample_trajectories
 from chainofsteps.statistics import bench as estimated
@@ -61,25 +62,30 @@ def truth_of(root, cases):
 # Room
 
 
-@pytest.mark.parametrize(("order", "evaluations"), [("joint", 2), ("frame_by_frame", 16)])
+@pytest.mark.parametrize(
+    ("order", "chosen", "decoded"),
+    [("joint", {}, 2), ("frame_by_frame", {}, 16), ("frame_by_frame", {"decoded_steps": [0, 3]}, 3)],
+)
 def test_streams_that_do_not_fit_on_the_disk_are_refused_before_they_are_sampled(
-    tmp_path, cases, root, build_pipeline, monkeypatch, order, evaluations
+    tmp_path, cases, root, build_pipeline, monkeypatch, order, chosen, decoded
 ):
     datasets.write(cases, tmp_path / "cases.nc", "bench_cases")
     model = save_model(build_pipeline("ti2v"), tmp_path / "model", "ti2v", "float32") | {"max_sequence_length": 512}
     params = {"model": model, "seeds": [0, 1], "batch": 4, "root": str(root), "grid": GRID, "name": "tiny"}
-    params["experiment"] = {"order": order, "steps": 2}
+    params["experiment"] = {"order": order, "steps": 2, **chosen}
     inputs = {"cases": [str(tmp_path / "cases.nc")], "weights": [model["path"] + "/SHA256SUMS"], "modules": []}
     job = Job("sample_bench", tmp_path, "features.nc", inputs, params, {"sampled": "joint"})
     job.output = Namedlist(fromdict={"features": str(job.path), "videos": str(tmp_path / "videos")})
-    needed = 4 * evaluations * 9 * 32 * 32 * 3
+    needed = 4 * decoded * 9 * 32 * 32 * 3
     monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(needed - 1))
     with pytest.raises(SystemExit, match=rf"refused: .*: disk: given .*; accepted: at least {needed / 1e9:.3g} GB"):
         job.run()
     assert not job.path.exists() and not list(job.parts.rglob("*.nc"))
-    if order == "joint":
+    if order == "joint" or chosen:
         monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(needed))
-        assert datasets.read(job.run(), "bench_features").sizes["case"] == cases.sizes["case"]
+        features = datasets.read(job.run(), "bench_features")
+        assert features.sizes["case"] == cases.sizes["case"]
+        assert features["step"].values.tolist() == ([0, 3, 15] if chosen else [0, 1])
 
 
 # Cases
@@ -143,6 +149,10 @@ def test_prompts_are_held_to_the_tokenizer():
         ({"plant": {"at_steps": [8], "at_frames": [3]}}, r"bench\.plant\.at_steps: given 8; accepted: 1 to 7"),
         ({"plant": {"at_steps": [1], "at_frames": [9]}}, r"bench\.plant\.at_frames: given 9; accepted: 1 to 8"),
         ({"orders": {"orders": {"joint": [1]}, "frames": [9]}}, r"bench\.orders\.frames: given 9; accepted: 2 to 8"),
+        (
+            {"experiments": {"turns": {"order": "frame_by_frame", "steps": 4, "decoded_steps": [0, 31, 32]}}},
+            r"bench\.experiments\.turns\.decoded_steps: given 32; accepted: 0 to 31",
+        ),
         ({"grid": [33, 8]}, r"bench\.grid: given 33; accepted: at most 32"),
         (
             {"model": "vbvr_wan2.2", "experiments": {"turns": {"order": "pyramid", "steps": 4}}},
@@ -205,6 +215,56 @@ def sampled(tiny_pipeline, root, cases):
         truths = [truth_of(root, cases)(case_id) for case_id in cases["case"].values]
         features[order] = bench_features(made, truths, *GRID).assign_attrs(experiment=order, order=order)
     return features
+
+
+def at_chosen_steps(pipe, root, cases, order, steps, chosen):
+    """Features of every step, and those where only chosen steps are decoded."""
+    made = []
+    for decoded in ({}, {"decoded_steps": chosen}):
+        sampled = sample_trajectories(pipe, cases, MODEL, {"order": order, "steps": steps} | decoded, [0, 1], 3)
+        truths = [truth_of(root, cases)(case_id) for case_id in cases["case"].values]
+        features = bench_features(sampled, truths, *GRID)
+        features.attrs |= dict.fromkeys(("model_id", "model_revision"), "x") | {"experiment": order}
+        made.append(datasets.check(datasets.finished(features, "bench_features"), "bench_features", "made"))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("form", "order", "steps", "chosen"),
+    [("two_networks", "joint", 5, [0, 2]), ("ti2v", "joint", 4, [1, 3]), ("ti2v", "frame_by_frame", 2, [0, 1, 5])],
+)
+def test_features_at_chosen_steps_are_those_of_a_run_that_decodes_all(
+    tiny_pipeline, root, cases, form, order, steps, chosen
+):
+    every, some = at_chosen_steps(tiny_pipeline(form), root, cases.isel(case=slice(2)), order, steps, chosen)
+    assert some["step"].values.tolist() == sorted({*chosen, every.sizes["step"] - 1})
+    gone = "commitment_step"
+    xr.testing.assert_equal(some.drop_vars(gone), every.sel(step=some["step"]).drop_vars(gone))
+    # A frame commits at the first decoded step from which its commitment stays, by the number of that step.
+    settled = some["commitment"] >= SETTLED
+    stays = settled.isel(step=slice(None, None, -1)).cumprod("step").isel(step=slice(None, None, -1))
+    first = some["step"].values[stays.argmax("step").transpose("case", "seed", "frame").values]
+    assert (some[gone].values == first).all()
+
+
+def test_estimands_of_a_run_with_gaps_know_their_steps_or_say_that_they_cannot(tiny_pipeline, root, cases):
+    pipe, some = tiny_pipeline("ti2v"), cases.isel(case=slice(3))
+    every, gaps = at_chosen_steps(pipe, root, some, "joint", 6, [0, 1, 4])
+    for name in ("E0 gain_of_agreement", "E7 candidates_fall", "last_agreement"):
+        function = estimated.OF_FEATURES[name]
+        assert (function(gaps).values == function(every).values).all()
+    # The slope is over the steps of the run, not over those decoded.
+    gaps["commitment_step"][...] = [0, 0, 0, 1, 1, 4, 4, 5, 5]
+    slope = np.polyfit(np.arange(8), [0, 0, 1, 1, 4, 4, 5, 5], 1)[0]
+    assert estimated.sequentiality(gaps).values == pytest.approx(slope * 7 / 6)
+    _, late = at_chosen_steps(pipe, root, some, "joint", 6, [2, 4])
+    for name, function in estimated.OF_FEATURES.items():
+        if name in ("E7 candidates_last", "last_agreement"):
+            assert (function(late).values == function(every).values).all()
+        else:
+            with pytest.raises(Refused, match=r"decoded_steps: given 2 and later: not defined .*; accepted: 0 among"):
+                function(late)
+    assert [estimated._decoded(each) for each in (every, late)] == ["", "3 of 6 steps decoded"]
 
 
 def planted_dataset(later, earlier, base=0.0):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNotFoundError
 from safetensors.numpy import save_file
 
+from chainofsteps.models import check
 from chainofsteps.models import hub as ours
-from chainofsteps.models.check import MANIFEST, check_folder, read_manifest
+from chainofsteps.models.check import MANIFEST, check_folder, read_manifest, write_manifest
 from chainofsteps.refusal import Refused
 from tests import hub as hubs
 from tests.folders import WEIGHTS, write_model
@@ -160,10 +164,29 @@ def test_what_the_hub_does_not_have_is_refused_in_one_line(hub, tmp_path, reposi
     assert message in fetch(hub, tmp_path / "cache" / "tiny", repository, commit, ok=False, **environment)
 
 
-def test_a_part_that_is_missing_or_a_pickle_is_refused(hub, tmp_path):
-    (hub.folder / LARGE).unlink()
-    refused = fetch(hub, tmp_path / "cache" / "tiny", hubs.REPOSITORY, hubs.COMMIT, ok=False)
-    assert "transformer: weights: given no *.safetensors" in refused and not (tmp_path / "cache" / "tiny").exists()
+def without(name):
+    return lambda folder: (folder / name).unlink()
+
+
+def of_another_class(folder):
+    path = folder / "model_index.json"
+    path.write_text(path.read_text().replace("WanImageToVideoPipeline", "LTXPipeline"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "asked"),
+    [
+        # A pickle lies beside what is missing, and is no weight.
+        (without(LARGE), "transformer: weights: given no *.safetensors", ["model_index.json"]),
+        (without("vae/config.json"), "vae/config.json: file: given missing", ["model_index.json"]),
+        (of_another_class, "_class_name: given LTXPipeline; accepted: WanImageToVideoPipeline", ["model_index.json"]),
+        (without("model_index.json"), "file: given no model_index.json", []),
+    ],
+)
+def test_a_missing_part_or_another_pipeline_is_refused_before_its_weights_come(hub, tmp_path, change, words, asked):
+    change(hub.folder)
+    assert words in fetch(hub, tmp_path / "cache" / "tiny", hubs.REPOSITORY, hubs.COMMIT, ok=False)
+    assert hub.names == asked and not (tmp_path / "cache" / "tiny").exists()
 
 
 def test_a_mirror_needs_no_network(hub, tmp_path):
@@ -185,10 +208,93 @@ def test_a_mirror_needs_no_network(hub, tmp_path):
     assert "hub.json: origin: given" in refused and hubs.COMMIT in refused
 
 
+def test_another_commit_of_a_mirror_takes_the_place_of_the_first_at_once(tmp_path):
+    """Its files are as long as those before."""
+    mirror, folder = write_model(tmp_path / "mirror" / "tiny"), tmp_path / "cache" / "tiny"
+    for commit, value in (("a" * 40, 0), ("b" * 40, 1)):
+        save_file({"weight": np.full((4, 4), value, np.float32)}, mirror / LARGE, metadata={"format": "pt"})
+        (mirror / ours.ORIGIN).write_text(json.dumps({"repository": hubs.REPOSITORY, "commit": commit}))
+        write_manifest(mirror)
+        ours.fetch(folder, hubs.REPOSITORY, commit, mirror)
+        check_folder(folder, read_manifest(folder))
+        assert (folder / LARGE).read_bytes() == (mirror / LARGE).read_bytes()
+
+
+def test_each_file_is_hashed_once(tmp_path, monkeypatch):
+    mirror = write_model(tmp_path / "mirror" / "tiny")
+    (mirror / ours.ORIGIN).write_text(json.dumps({"repository": hubs.REPOSITORY, "commit": hubs.COMMIT}))
+    write_manifest(mirror)
+    hashed, sha256 = [], check._sha256
+    monkeypatch.setattr(check, "_sha256", lambda path: hashed.append(path.name) or sha256(path))
+    ours.fetch(tmp_path / "cache" / "tiny", hubs.REPOSITORY, hubs.COMMIT, mirror)
+    assert hashed.count(WEIGHTS) == len(list(mirror.rglob(WEIGHTS)))
+
+
+def test_room_is_asked_for_what_is_still_to_come(tmp_path, monkeypatch):
+    """A download that was cut off takes room and is of no use: the client begins such a file anew."""
+    part = tmp_path / "tiny.part"
+    left = part / ".cache/huggingface/download/vae/hash.digest.1234.incomplete"
+    for path in (left, part / "vae/config.json", part / "vae/half.safetensors"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"12345")
+    files = [ours.HubFile(f"vae/{name}", size, "") for name, size in (("config.json", 5), ("half.safetensors", 10**18))]
+    monkeypatch.setattr(ours, "list_files", lambda repository, commit, wanted: files)
+    with pytest.raises(Refused, match=r"accepted: at least 1\.02e\+09 GB"):
+        ours.fetch(tmp_path / "tiny", hubs.REPOSITORY, hubs.COMMIT)
+    assert [path.name for path in part.rglob("*") if path.is_file()] == ["config.json"]
+
+
+def test_a_network_is_tried_again_and_a_refusal_is_not(monkeypatch):
+    def answer(error):
+        asked.append(error)
+        raise error
+
+    asked = []
+    monkeypatch.setattr(ours, "_PAUSES", (0, 0))
+    monkeypatch.setattr(ours.constants, "HF_HUB_OFFLINE", False)
+    for error, times in (
+        (ConnectionError("no route"), 3),
+        (hub_error(RevisionNotFoundError, 404), 1),
+        (hub_error(HfHubHTTPError, 403), 1),
+        (HFValidationError("no such name"), 1),
+        (hub_error(HfHubHTTPError, 429), 3),
+        (hub_error(HfHubHTTPError, 503), 3),
+    ):
+        asked.clear()
+        monkeypatch.setattr(ours.HfApi, "list_repo_tree", lambda *_, error=error, **__: answer(error))
+        with pytest.raises(Refused):
+            ours.fetch("/nowhere/tiny", hubs.REPOSITORY, hubs.COMMIT)
+        assert len(asked) == times
+
+
+def hub_error(kind, status):
+    """What the client raises of an answer, as far as we look at it."""
+    error = kind.__new__(kind)
+    Exception.__init__(error, "the hub says no")
+    error.response = SimpleNamespace(status_code=status)
+    return error
+
+
+def test_what_the_client_passes_over_without_a_network_is_asked_for_again(tmp_path, monkeypatch):
+    """It returns a folder that is not empty as if it were whole."""
+    calls = []
+
+    def snapshot(repository, revision, local_dir, allow_patterns):
+        calls.append(allow_patterns)
+        if len(calls) == 2:
+            (local_dir / "a.json").write_text("{}")
+
+    monkeypatch.setattr(ours, "_PAUSES", (0,))
+    monkeypatch.setattr(ours, "snapshot_download", snapshot)
+    ours._persistently(lambda: ours._download(tmp_path, "lab/tiny", "f" * 40, [ours.HubFile("a.json", 2, "")]))
+    assert len(calls) == 2
+
+
 def test_no_network_and_no_disk_are_refused_before_anything_is_fetched(tmp_path, monkeypatch):
     def no_network(*_, **__):
         raise ConnectionError("no route\nto the hub")
 
+    monkeypatch.setattr(ours, "_PAUSES", ())
     monkeypatch.setattr(ours.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(ours.HfApi, "list_repo_tree", no_network)
     with pytest.raises(Refused, match=r"^lab/tiny-wan: hub: given no route; accepted: a network, or a mirror$"):

@@ -62,7 +62,7 @@ def with_scheduler(pipe, scheduler):
 @pytest.fixture
 def own_kernels(monkeypatch):
     """The loop with the network's own kernels, so that its arithmetic alone is held against the pipeline's."""
-    monkeypatch.setattr(loop, "fast_kernels", contextlib.nullcontext)
+    monkeypatch.setattr(loop, "fast_kernels", lambda network, device: contextlib.nullcontext())
 
 
 def assert_near(given, expected, atol=1e-5):
@@ -102,7 +102,7 @@ def test_fast_kernels_answer_as_the_networks_own(tiny_pipeline, form):
     norm, x = block.attn2.norm_k, torch.randn(2, 3, block.attn2.norm_k.weight.shape[0])
     with torch.no_grad():
         normalised = norm(x)
-    with pytest.raises(ZeroDivisionError), fast_kernels(pipe.transformer):
+    with pytest.raises(ZeroDivisionError), fast_kernels(pipe.transformer, torch.device("cpu")):
         assert isinstance(block.attn1.processor, RotarySelfAttention)
         assert isinstance(block.ffn.net[0], FusedGELU)
         assert list(pipe.transformer.state_dict()) == names
@@ -119,10 +119,19 @@ def test_fast_kernels_leave_other_networks_alone(tiny_pipeline):
     first = adapted.blocks[0].ffn.net[0]
     first.proj = torch.nn.Sequential(first.proj)  # as an adapter puts itself there
     for network in (half, adapted):
-        with fast_kernels(network):
+        with fast_kernels(network, torch.device("cpu")):
             block = network.blocks[0]
             assert not isinstance(block.ffn.net[0], FusedGELU)
             assert ("forward" in vars(block.attn1.norm_q)) == (network is adapted)
+
+
+def test_fast_kernels_leave_a_network_alone_that_will_compute_on_a_gpu(tiny_pipeline):
+    """Offloaded weights lie on the CPU until a hook inside the call moves them."""
+    network = tiny_pipeline("ti2v").transformer
+    own = [(block.attn1.processor, block.ffn.net[0]) for block in network.blocks]
+    with fast_kernels(network, torch.device("cuda", 0)):
+        assert [(block.attn1.processor, block.ffn.net[0]) for block in network.blocks] == own
+        assert not any("forward" in vars(block.attn2.norm_k) for block in network.blocks)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -13,7 +13,8 @@ rule fetch_model:
         update(Path(config["hub"]["cache"]) / "{model}" / MANIFEST),
     log:
         LOGS / "models" / "fetch_{model}.log",
-    retries: 3
+    # It tries its network again by itself; what the hub refuses is said once.
+    retries: 0
     conda:
         "../../environment.yml"
     params:

@@ -15,6 +15,7 @@ from chainofsteps.models.placement import opened, revision_of
 from chainofsteps.readout.bench import bench_features
 from chainofsteps.refusal import at_the_door
 from chainofsteps.sampling.loop import prepare_order
+from chainofsteps.sampling.orders import decoded_steps
 from chainofsteps.sampling.parts import Parts, case_groups, file_hashes
 from chainofsteps.sampling.trajectories import sample_trajectories
 from chainofsteps.videos.bench_cases import ground_truth, write_videos
@@ -31,7 +32,7 @@ with at_the_door(snakemake.log[0]):
         parts = Parts(f"{snakemake.output.features}.parts", basis)
         asked, shape = snakemake.params.experiment, (model["frames"], model["height"], model["width"])
         order = prepare_order(pipe, asked["order"], asked["steps"], *shape)
-        bytes_a_case = len(seeds) * len(order.active) * math.prod(shape) * 3
+        bytes_a_case = len(seeds) * len(decoded_steps(asked, len(order.active))) * math.prod(shape) * 3
 
         def make(first: int, end: int) -> xr.Dataset:
             some, folder = cases.isel(case=slice(first, end)), parts.folder / f"videos_{first:06d}"

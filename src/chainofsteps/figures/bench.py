@@ -26,9 +26,9 @@ def bench_summary(features: dict[str, xr.Dataset], means: pd.DataFrame) -> Figur
     use_style()
     figure, axes = plt.subplots(1, 3, figsize=(1.6 * COLUMN_INCHES, 0.8 + 0.22 * max(len(means), 10)))
     for name, dataset in features.items():
-        steps = np.arange(1, dataset.sizes["step"] + 1)
+        steps = dataset["step"].values + 1
         agreement = dataset["agreement"].mean("seed").assign_coords(step=steps)
-        tau = dataset["commitment_step"].isel(frame=slice(1, None)).mean("seed") / dataset.sizes["step"]
+        tau = dataset["commitment_step"].isel(frame=slice(1, None)).mean("seed") / steps[-1]
         for axis, values, along in ((axes[0], agreement, "step"), (axes[1], tau, "frame")):
             table = values.rename("value").to_dataframe().reset_index()
             sns.lineplot(table, x=along, y="value", marker="o", ax=axis, label=label(name), **INTERVAL)

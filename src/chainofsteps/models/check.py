@@ -12,6 +12,7 @@ MANIFEST = "SHA256SUMS"
 CARD = "README.md"
 TABLE = "success.csv"
 BESIDE = (MANIFEST, CARD, TABLE)  # what a manifest does not name
+INDEX = "model_index.json"
 PIPELINE = "WanImageToVideoPipeline"
 NETWORKS = ("transformer", "transformer_2")
 WEIGHTED = (*NETWORKS, "vae", "text_encoder", "image_encoder")
@@ -54,7 +55,7 @@ def check_folder(folder: str | Path, hashes: dict[str, str] | None = None) -> No
     if not folder.is_dir():
         raise Refused(folder, "model folder", "no such folder", "a diffusers folder with model_index.json")
     _refuse_pickles(folder)
-    for part in _named_parts(folder):
+    for part in named_parts(folder):
         _check_part(folder, part)
     if hashes is not None:
         check_hashes(folder, hashes)
@@ -91,7 +92,7 @@ def check_fit(folder: str | Path, frames: int, height: int, width: int) -> None:
         See `refuse_shape`; also where a config is unreadable.
     """
     folder = Path(folder)
-    parts = _named_parts(folder)
+    parts = named_parts(folder)
     vae = _read_json(folder / "vae" / "config.json")
     network = _read_json(folder / next(part for part in NETWORKS if part in parts) / "config.json")
     refuse_shape(
@@ -114,7 +115,7 @@ def network_size(folder: str | Path, frames: int) -> tuple[int, int]:
         Not a folder in diffusers layout, or one whose configuration says nothing of layers.
     """
     folder = Path(folder)
-    parts = [part for part in NETWORKS if part in _named_parts(folder)]
+    parts = [part for part in NETWORKS if part in named_parts(folder)]
     configs = {part: _read_json(folder / part / "config.json") for part in parts}
     for part, config in configs.items():
         if not _whole(config.get("num_layers")):
@@ -211,9 +212,15 @@ def _refuse_pickles(folder: Path) -> None:
             raise Refused(path, "weight format", f"*{path.suffix}", "*.safetensors")
 
 
-def _named_parts(folder: Path) -> list[str]:
-    """Parts that ``model_index.json`` names: ``name: [library, class]``, where ``[null, null]`` is an absent part."""
-    index_path = folder / "model_index.json"
+def named_parts(folder: Path) -> list[str]:
+    """Parts that ``model_index.json`` names: ``name: [library, class]``, where ``[null, null]`` is an absent part.
+
+    Raises
+    ------
+    Refused
+        No such file, another pipeline, or a part that every pipeline needs is not named.
+    """
+    index_path = folder / INDEX
     index = _read_json(index_path)
     if index.get("_class_name") != PIPELINE:
         raise Refused(index_path, "_class_name", index.get("_class_name"), PIPELINE)
@@ -308,9 +315,16 @@ def read_manifest(folder: str | Path, revision: str | None = None) -> dict[str, 
     return {name: digest for digest, name in lines}
 
 
-def write_manifest(folder: str | Path) -> str:
-    """Write ``SHA256SUMS`` for a model folder's files but those of `BESIDE`; returns the revision, its sha256."""
+def write_manifest(folder: str | Path, hashes: dict[str, str] | None = None) -> str:
+    """Write ``SHA256SUMS`` for a model folder's files but those of `BESIDE`; returns the revision, its sha256.
+
+    Parameters
+    ----------
+    folder : path
+    hashes : dict, optional
+        As `hash_folder` gives them, where they are known: hashing a large model takes minutes.
+    """
     path = Path(folder) / MANIFEST
-    hashes = {name: digest for name, digest in hash_folder(folder).items() if name not in BESIDE}
-    path.write_text("".join(f"{digest}  {name}\n" for name, digest in hashes.items()))
+    hashes = hash_folder(folder) if hashes is None else hashes
+    path.write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(hashes.items()) if name not in BESIDE))
     return _sha256(path)

@@ -18,15 +18,16 @@ _POLL = 2.0  # seconds
 
 
 def visible_devices(folder: str | Path = "/dev") -> list[str]:
-    """GPUs that a job may use: those that ``CUDA_VISIBLE_DEVICES`` names, or else all that the driver has made.
+    """GPUs that a job may use: those that ``CUDA_VISIBLE_DEVICES`` names, or else as many as the driver has made.
 
-    Of its names, as CUDA does, those before the first that is none (``-1``, ``NoDevFiles``).
+    Of its names, as CUDA does, those before the first that is none (``-1``, ``NoDevFiles``). Where it names none they
+    are counted: CUDA numbers what it finds from 0, also where a container was given the host's fourth GPU alone.
     """
     if VISIBLE in os.environ:
         names = (name.strip() for name in os.environ[VISIBLE].split(","))
         return list(itertools.takewhile(lambda name: name not in ("", "-1", "NoDevFiles"), names))
-    numbers = [path.name.removeprefix("nvidia") for path in Path(folder).glob("nvidia[0-9]*")]
-    return sorted(filter(str.isdigit, numbers), key=int)
+    made = [path for path in Path(folder).glob("nvidia[0-9]*") if path.name.removeprefix("nvidia").isdigit()]
+    return [str(number) for number in range(len(made))]
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Fetch a model from the Hugging Face hub at a pinned commit: only the files that are needed, each held to its hash.
 
-No torch here. Everything is fetched beside the model's folder, which gets its name once it is whole and safe; what was
-fetched before an interruption is not fetched again.
+No torch here. Everything is fetched beside the model's folder, which gets its name once it is whole and safe; files
+that were whole before an interruption are not fetched again. A network that fails is tried again; what the hub refuses
+is said once.
 """
 
 from __future__ import annotations
@@ -10,22 +11,26 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from huggingface_hub import HfApi, constants, snapshot_download
-from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
 from chainofsteps.models.check import (
     CONFIG_NAMES,
+    INDEX,
     MANIFEST,
     NETWORKS,
     WEIGHTED,
     check_folder,
     check_safetensors,
     hash_folder,
+    named_parts,
     read_manifest,
     write_manifest,
 )
@@ -35,6 +40,15 @@ ORIGIN = "hub.json"  # in the folder: where it came from
 _PARTS = {*WEIGHTED, *NETWORKS, *CONFIG_NAMES, "feature_extractor"}
 _SUFFIXES = (".json", ".txt", ".model", ".safetensors")
 _ROOM = 1.02  # of the files' size: what a file system takes besides
+_PAUSES = (5, 20, 60)  # seconds before a network that failed is tried again
+_BUSY = (408, 429)  # answers of a hub that may be asked again
+
+
+Answer = TypeVar("Answer")
+
+
+class Unreachable(Refused):
+    """A network that failed: another try may get what this one did not."""
 
 
 @dataclass(frozen=True)
@@ -86,23 +100,39 @@ def fetch(
             raise Refused(folder, ORIGIN, "none: not fetched by this project", "another hub.cache, or no such folder")
         # Asked first: what is here stays as it is where there is nothing to take its place.
         wanted = _is_needed if names is None else set(names).__contains__
-        files = list_files(repository, commit, wanted) if mirror is None else _mirrored(Path(mirror), origin, wanted)
+        files = (
+            _persistently(lambda: list_files(repository, commit, wanted))
+            if mirror is None
+            else _mirrored(Path(mirror), origin, wanted)
+        )
         for name in sorted(set(names or ()) - {file.name for file in files}):
             raise Refused(repository, "file", f"no {name}", "files of this commit")
         part = folder.with_name(f"{folder.name}.part")
         _take_down(folder, part)
+        _clear(part, files)
         _require_disk(part, sum(file.size for file in files if not _is_there(part / file.name, file.size)))
-        if mirror is None:
-            _download(part, repository, commit, files)
-        else:
-            _copy(part, Path(mirror), files)
-        _verify(part, files)
+
+        def bring(some: list[HubFile]) -> None:
+            if mirror is None:
+                _persistently(lambda: _download(part, repository, commit, some))
+            else:
+                _copy(part, Path(mirror), some)
+
+        if names is None:
+            index = [file for file in files if file.name == INDEX]
+            if not index:
+                raise Refused(repository, "file", f"no {INDEX}", "a pipeline in diffusers layout")
+            bring(index)
+            _check_listed(part, files)
+        bring(files)
+        hashes = _verify(part, files)
         if names is None:
             check_folder(part)
         for name in names or ():
             check_safetensors(part / name)
-        (part / ORIGIN).write_text(json.dumps(origin, indent=1) + "\n")
-        write_manifest(part)
+        content = json.dumps(origin, indent=1) + "\n"
+        (part / ORIGIN).write_text(content)
+        write_manifest(part, hashes | {ORIGIN: hashlib.sha256(content.encode()).hexdigest()})
         part.rename(folder)
     return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
 
@@ -119,6 +149,7 @@ def list_files(repository: str, commit: str, wanted: Callable[[str], bool]) -> l
     Raises
     ------
     Refused
+        `Unreachable`, where another try may help.
     """
     if constants.HF_HUB_OFFLINE:
         raise Refused(repository, "HF_HUB_OFFLINE", os.environ.get("HF_HUB_OFFLINE", 1), "0, or a mirror")
@@ -130,7 +161,7 @@ def list_files(repository: str, commit: str, wanted: Callable[[str], bool]) -> l
         raise Refused(repository, "hub.repository", "not on the hub, or not for this account", "owner/name") from None
     # What the client and the libraries below it raise of a network differs by version.
     except Exception as error:
-        raise Refused(repository, "hub", _first_line(error), "a network, or a mirror") from None
+        raise _failure(error)(repository, "hub", _first_line(error), "a network, or a mirror") from None
     files = [
         HubFile(each.path, each.size, each.lfs.sha256 if each.lfs else each.blob_id)
         for each in entries
@@ -151,9 +182,41 @@ def _take_down(folder: Path, part: Path) -> None:
     part.mkdir(parents=True, exist_ok=True)
 
 
+def _clear(part: Path, files: list[HubFile]) -> None:
+    """Give back what nothing goes on from: downloads that were cut off, of which the client takes up none when it is
+    started again, and of an older commit the files of another content.
+    """
+    for path in part.glob(".cache/huggingface/download/**/*.incomplete"):
+        path.unlink()
+    # Here as long as nothing of this commit is.
+    older = read_manifest(part) if (part / MANIFEST).is_file() else {}
+    for file in files:
+        changed = len(file.digest) == 64 and older.get(file.name, file.digest) != file.digest
+        if changed or not _is_there(part / file.name, file.size):
+            (part / file.name).unlink(missing_ok=True)
+    (part / MANIFEST).unlink(missing_ok=True)
+
+
+def _check_listed(part: Path, files: list[HubFile]) -> None:
+    """Refuse, by ``model_index.json`` alone, what `check_folder` would refuse once everything has come.
+
+    Raises
+    ------
+    Refused
+        Another pipeline, or a part of it whose configuration or weights are not among the files.
+    """
+    listed = {file.name for file in files}
+    for each in named_parts(part):
+        config = f"{each}/{CONFIG_NAMES.get(each, 'config.json')}"
+        if config not in listed:
+            raise Refused(part / config, "file", "missing", "a JSON file")
+        if each in WEIGHTED and not any(PurePosixPath(name).match(f"{each}/*.safetensors") for name in listed):
+            raise Refused(part / each, "weights", "no *.safetensors", "at least one *.safetensors file")
+
+
 def _is_needed(name: str) -> bool:
     path = PurePosixPath(name)
-    if name == "model_index.json":
+    if name == INDEX:
         return True
     return len(path.parts) == 2 and path.parts[0] in _PARTS and path.suffix in _SUFFIXES
 
@@ -168,6 +231,24 @@ def _require_disk(part: Path, needed: int) -> None:
         raise Refused(part, "disk", f"{free / 1e9:.3g} GB free", f"at least {needed * _ROOM / 1e9:.3g} GB")
 
 
+def _persistently(ask: Callable[[], Answer]) -> Answer:
+    """What is asked of a network, after each pause again where it failed."""
+    for pause in _PAUSES:
+        try:
+            return ask()
+        except Unreachable as failure:
+            print(f"{failure}; tried again in {pause} s")
+            time.sleep(pause)
+    return ask()
+
+
+def _failure(error: Exception) -> type[Refused]:
+    """Whether it is worth another try: not where the hub has answered that it will not."""
+    answer = error.response.status_code if isinstance(error, HfHubHTTPError) else 0
+    final = isinstance(error, HFValidationError) or (400 <= answer < 500 and answer not in _BUSY)
+    return Refused if final else Unreachable
+
+
 def _download(part: Path, repository: str, commit: str, files: list[HubFile]) -> None:
     try:
         snapshot_download(repository, revision=commit, local_dir=part, allow_patterns=[file.name for file in files])
@@ -175,7 +256,12 @@ def _download(part: Path, repository: str, commit: str, files: list[HubFile]) ->
     except Exception as error:
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise
-        raise Refused(repository, "download", _first_line(error), "a network; call again, and it goes on") from None
+        accepted = "a network; call again, and it goes on"
+        raise _failure(error)(repository, "download", _first_line(error), accepted) from None
+    # Without a network the client takes what is in the folder for the answer.
+    for file in files:
+        if not (part / file.name).is_file():
+            raise Unreachable(repository, "download", f"no {file.name}", "a network; call again, and it goes on")
 
 
 def _mirrored(mirror: Path, origin: dict, wanted: Callable[[str], bool]) -> list[HubFile]:
@@ -199,16 +285,21 @@ def _copy(part: Path, mirror: Path, files: list[HubFile]) -> None:
             shutil.copyfile(mirror / file.name, target)
 
 
-def _verify(part: Path, files: list[HubFile]) -> None:
-    """Delete what is not as the hub states it, and refuse; what it does not state goes without a word."""
+def _verify(part: Path, files: list[HubFile]) -> dict[str, str]:
+    """Delete what is not as the hub states it, and refuse; what it does not state goes without a word.
+
+    Returns
+    -------
+    dict
+        sha256 of every file.
+    """
     shutil.rmtree(part / ".cache", ignore_errors=True)
+    stated = {part / file.name for file in files}
+    for path in [each for each in part.rglob("*") if each.is_file() and each not in stated]:
+        path.unlink()
     hashes = hash_folder(part)
-    for name in hashes.keys() - {file.name for file in files}:
-        (part / name).unlink()
     wrong = {}
     for file in files:
-        if file.name not in hashes:
-            raise Refused(part / file.name, "file", "missing", f"{file.size} bytes")
         given = hashes[file.name] if len(file.digest) == 64 else _git_hash(part / file.name)
         if given != file.digest:
             (part / file.name).unlink()
@@ -216,6 +307,7 @@ def _verify(part: Path, files: list[HubFile]) -> None:
     for file, given in wrong.items():
         more = f", as were {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise Refused(part / file.name, "hash", f"{given}; deleted{more}", file.digest)
+    return hashes
 
 
 def _git_hash(path: Path) -> str:

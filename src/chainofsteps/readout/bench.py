@@ -16,7 +16,7 @@ def bench_features(trajectories: xr.Dataset, truths: Sequence[np.ndarray], rows:
     Parameters
     ----------
     trajectories : Dataset
-        By the ``trajectories`` schema.
+        By the ``trajectories`` schema; of all steps or of chosen ones.
     truths : sequence of ndarray of uint8, (frame, y, x, channel)
         Ground truth of each case, of the model's frames and pixels.
     rows, cols : int
@@ -28,8 +28,9 @@ def bench_features(trajectories: xr.Dataset, truths: Sequence[np.ndarray], rows:
         By the ``bench_features`` schema, with the attributes of the trajectories.
     """
     estimates = trajectories["clean_estimate"].transpose("case", "seed", "step", "frame", "y", "x", "channel").values
+    steps = trajectories["step"].values
     parts = [
-        xr.concat([motion_features(stream, truth, rows, cols) for stream in streams], "seed")
+        xr.concat([motion_features(stream, truth, rows, cols, steps) for stream in streams], "seed")
         for streams, truth in zip(estimates, truths, strict=True)
     ]
     features = xr.concat(parts, "case").assign_coords(case=trajectories["case"], seed=trajectories["seed"])

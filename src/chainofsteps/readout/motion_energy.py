@@ -6,6 +6,8 @@ everything is a function of pixels, at any size.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 from scipy import ndimage
@@ -89,7 +91,9 @@ def count_candidates(picture: np.ndarray, background: np.ndarray) -> int:
     return int((areas >= max(1, LEAST_AREA * stands_out.size)).sum())
 
 
-def motion_features(clean_estimate: np.ndarray, ground_truth: np.ndarray, rows: int, cols: int) -> xr.Dataset:
+def motion_features(
+    clean_estimate: np.ndarray, ground_truth: np.ndarray, rows: int, cols: int, steps: Sequence[int] | None = None
+) -> xr.Dataset:
     """Features of one stream, by which E1 to E6 and E14 are defined without symbolic truth.
 
     Parameters
@@ -100,13 +104,16 @@ def motion_features(clean_estimate: np.ndarray, ground_truth: np.ndarray, rows: 
         Of as many pixels; its frames are taken at even distances, where there are more or fewer.
     rows, cols : int
         Of the grid of cells.
+    steps : sequence of int, optional
+        Numbers of the steps that were decoded, where not all were.
 
     Returns
     -------
     Dataset
         Over (step, frame): ``commitment`` of the frame's change map to the last step's, ``candidates``; over ``frame``:
-        ``commitment_step``; over ``step``: ``motion_commitment`` C(t) of the whole video, ``agreement`` of its motion
-        with the ground truth's (the score of a plan), 0 to 1.
+        ``commitment_step``, the number of the first step that is here from which the commitment stays; over ``step``:
+        ``motion_commitment`` C(t) of the whole video, ``agreement`` of its motion with the ground truth's (the score of
+        a plan), 0 to 1.
 
     Raises
     ------
@@ -116,7 +123,8 @@ def motion_features(clean_estimate: np.ndarray, ground_truth: np.ndarray, rows: 
     if clean_estimate.shape[2:] != ground_truth.shape[1:]:
         given, accepted = clean_estimate.shape[2:], ground_truth.shape[1:]
         raise Refused("motion_features", "ground_truth", f"pictures of {given}", f"pictures of {accepted}")
-    steps, frames = clean_estimate.shape[:2]
+    frames = clean_estimate.shape[1]
+    numbers = np.arange(len(clean_estimate)) if steps is None else np.asarray(steps)
     # Step by step: in floats, all steps of a large video would fill the memory.
     changes = np.stack([change_map(video, rows, cols) for video in clean_estimate])
     energy = np.stack([motion_energy(video, rows, cols) for video in clean_estimate])
@@ -129,11 +137,11 @@ def motion_features(clean_estimate: np.ndarray, ground_truth: np.ndarray, rows: 
         {
             "commitment": (("step", "frame"), curve),
             "candidates": (("step", "frame"), np.array(candidates, np.int16)),
-            "commitment_step": ("frame", commitment_step(curve).astype(np.int16)),
+            "commitment_step": ("frame", numbers[commitment_step(curve)].astype(np.int16)),
             "motion_commitment": ("step", commitment(energy)),
             "agreement": ("step", cosine(energy, truth)),
         },
-        coords={"step": np.arange(steps), "frame": np.arange(frames)},
+        coords={"step": numbers, "frame": np.arange(frames)},
     )
 
 

@@ -76,7 +76,7 @@ class FusedGELU(torch.nn.Module):
 
 
 @contextmanager
-def fast_kernels(network: torch.nn.Module) -> Iterator[None]:
+def fast_kernels(network: torch.nn.Module, device: torch.device) -> Iterator[None]:
     """While this lasts, the blocks of a network on a CPU in float32 compute with these kernels; others are left alone.
 
     The answers are the same but for the rounding of GELU (1e-5 of the mini reasoner's). They have no gradient.
@@ -84,9 +84,11 @@ def fast_kernels(network: torch.nn.Module) -> Iterator[None]:
     Parameters
     ----------
     network : WanTransformer3DModel
+    device : torch.device
+        Where it computes. Offloaded weights lie on the CPU until a hook inside the call moves them.
     """
     # A part's own weight is asked: the network's device and dtype are found among all of its parameters, every time.
-    blocks = [block for block in network.blocks if _is_plain(block.attn1.to_q)]
+    blocks = [block for block in network.blocks if device.type == "cpu" and _is_plain(block.attn1.to_q)]
     attentions = [block.attn1 for block in blocks if type(block.attn1.processor) is WanAttnProcessor]
     gelus = [(block.ffn.net, block.ffn.net[0]) for block in blocks if _is_plain_gelu(block.ffn.net[0])]
     norms = [

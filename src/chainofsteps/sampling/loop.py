@@ -469,7 +469,7 @@ def _evaluate(
     text_embeds: torch.Tensor,
     image_embeds: torch.Tensor | None,
 ) -> torch.Tensor:
-    with network.cache_context(context), fast_kernels(network):
+    with network.cache_context(context), fast_kernels(network, network_input.device):
         return network(
             hidden_states=network_input,
             timestep=timestep,

@@ -157,6 +157,11 @@ def build_order(name: str, latent_frames: int, steps: int) -> Order:
     return ORDERS[name](latent_frames, steps)
 
 
+def decoded_steps(experiment: dict, evaluations: int) -> list[int]:
+    """Evaluations whose clean estimates are decoded: those that an experiment names, or all; the last is the video."""
+    return sorted({*experiment.get("decoded_steps", range(evaluations)), evaluations - 1})
+
+
 def longest(orders: dict[str, dict]) -> list[str]:
     """Of orders by name, each with its ``order`` and ``steps``: the name of that with the most steps of each kind."""
     kinds = dict.fromkeys(given["order"] for given in orders.values())

@@ -1,8 +1,8 @@
-"""Sample a dataset of cases and keep the decoded clean estimate of every step."""
+"""Sample a dataset of cases and keep the decoded clean estimate of every step, or of chosen ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -15,6 +15,7 @@ from chainofsteps.datasets import attributes
 from chainofsteps.models.placement import precision
 from chainofsteps.sampling.decode import TrajectoryDecoder
 from chainofsteps.sampling.loop import Moment, Stream, prepare_order, sample
+from chainofsteps.sampling.orders import decoded_steps
 from chainofsteps.sampling.parts import Parts
 
 
@@ -31,23 +32,28 @@ class TrajectoryRecorder:
     pipe : WanImageToVideoPipeline
     batch : int
         Streams decoded at once.
+    steps : collection of int
+        Evaluations that are decoded.
     keep : callable
         Called with (evaluation, videos); videos are uint8 (stream, frame, y, x, channel).
 
     Attributes
     ----------
     timetable : list of tuple of Tensor, (latent_frame,)
-        sigma, timestep and active of each evaluation.
+        sigma, timestep and active of each of them.
     """
 
-    def __init__(self, pipe: WanImageToVideoPipeline, batch: int, keep: Callable[[int, np.ndarray], None]):
-        self._decode, self._keep = TrajectoryDecoder(pipe, batch), keep
+    def __init__(
+        self, pipe: WanImageToVideoPipeline, batch: int, steps: Collection[int], keep: Callable[[int, np.ndarray], None]
+    ):
+        self._decode, self._steps, self._keep = TrajectoryDecoder(pipe, batch), steps, keep
         self.timetable: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def __call__(self, moment: Moment) -> None:
         """Keep what a moment shows."""
-        self._keep(moment.index, self._decode(moment.clean_estimate))
-        self.timetable.append((moment.sigma, moment.timestep, moment.active))
+        if moment.index in self._steps:
+            self._keep(moment.index, self._decode(moment.clean_estimate))
+            self.timetable.append((moment.sigma, moment.timestep, moment.active))
 
 
 def streams_of(cases: xr.Dataset, seeds: list[int]) -> list[Stream]:
@@ -94,7 +100,8 @@ def sample_trajectories(
     cases : Dataset
         By the ``cases`` schema.
     model, experiment : dict
-        Entries of config/models.yaml and of ``experiments`` in the configuration.
+        Entries of config/models.yaml and of ``experiments`` in the configuration. Where an experiment has
+        ``decoded_steps``, the dataset holds these and the last alone, by their numbers.
     seeds : list of int
         Generation seeds.
     batch : int
@@ -114,16 +121,17 @@ def sample_trajectories(
     streams, settings = streams_of(cases, seeds), loop_settings(model, experiment)
     shape = {name: settings[name] for name in ("frames", "height", "width")}
     evaluations, latent_frames = prepare_order(pipe, settings["order"], settings["steps"], **shape).active.shape
+    decoded = decoded_steps(experiment, evaluations)
     sides = [shape[name] // pipe.vae_scale_factor_spatial for name in ("height", "width")]
-    estimates = parts.array("clean_estimate", (len(streams), evaluations, *shape.values(), 3), np.uint8)
+    estimates = parts.array("clean_estimate", (len(streams), len(decoded), *shape.values(), 3), np.uint8)
     finals = parts.array("final_latents", (len(streams), pipe.vae.config.z_dim, latent_frames, *sides), np.float32)
 
     def make(start: int) -> xr.Dataset:
         def keep(index: int, videos: np.ndarray) -> None:
             for number, video in enumerate(videos, start):
-                estimates.put((number, index), video)
+                estimates.put((number, decoded.index(index)), video)
 
-        recorder = TrajectoryRecorder(pipe, batch, keep)
+        recorder = TrajectoryRecorder(pipe, batch, decoded, keep)
         latents = sample(pipe, streams[start : start + batch], observers=[recorder], **settings)
         for number, latent in enumerate(latents.cpu().numpy(), start):
             finals.put((number,), latent)
@@ -140,6 +148,8 @@ def sample_trajectories(
 
     for start in tqdm(range(0, len(streams), batch), desc=cases.attrs["family"], unit="batch"):
         timetable = parts.part(f"streams_{start:06d}", lambda start=start: make(start))
+    # A dim without gaps gets its numbers when the dataset is finished.
+    gaps = {"step": np.array(decoded, np.int64)} if len(decoded) < evaluations else {}
     by_case = (cases.sizes["case"], len(seeds))
     return xr.Dataset(
         {
@@ -154,7 +164,7 @@ def sample_trajectories(
                 finals.whole().reshape(*by_case, *finals.shape[1:]),
             ),
         },
-        coords={"case": cases["case"], "seed": np.array(seeds, np.int64), "channel": cases["channel"]},
+        coords={"case": cases["case"], "seed": np.array(seeds, np.int64), "channel": cases["channel"], **gaps},
         attrs=attributes(
             {"model": model, "experiment": experiment, "seeds": seeds, "cases": cases.attrs["config_hash"]},
             family=cases.attrs["family"],

@@ -13,8 +13,9 @@ import pandas as pd
 import xarray as xr
 
 from chainofsteps.refusal import NotMeasured, Refused
+from chainofsteps.statistics import estimands as of_worlds
 from chainofsteps.statistics import experiment_estimands as of_experiments
-from chainofsteps.statistics.estimands import GIVEN_FRAME, sequentiality
+from chainofsteps.statistics.estimands import GIVEN_FRAME
 from chainofsteps.statistics.inference import LEAST_CASES, bca_interval, is_constant
 
 ALL = "mean"  # in place of a case: the row of a mean and its interval
@@ -32,7 +33,13 @@ UNDEFINED = {
     "E12 ensemble_gain": "no answer is right or wrong",
     "E13 order_difference": "no answer is right or wrong; E1 is given for each order that was sampled",
 }
+_FIRST = "not defined without the first clean estimate"
 _WAITS = "frames that wait for their turn hold noise and no estimate"
+
+
+def evaluations_of(features: xr.Dataset) -> int:
+    """Network evaluations of a run, the last of which is always decoded."""
+    return int(features["step"][-1]) + 1
 
 
 def gain_of_agreement(features: xr.Dataset) -> xr.DataArray:
@@ -41,10 +48,22 @@ def gain_of_agreement(features: xr.Dataset) -> xr.DataArray:
     Raises
     ------
     Refused
-        Frames take turns.
+        Frames take turns, or the first step was not decoded.
     """
-    agreement = _joint(features)["agreement"]
+    agreement = _from_first(_joint(features))["agreement"]
     return (agreement.isel(step=-1, drop=True) - agreement.isel(step=0, drop=True)).mean("seed")
+
+
+def sequentiality(features: xr.Dataset) -> xr.DataArray:
+    """E1, as in the worlds, in steps of the run; where only some are decoded a frame commits at one of these.
+
+    Raises
+    ------
+    Refused
+        The first step was not decoded, so that what had committed before the first that was would look as if together;
+        see :func:`chainofsteps.statistics.estimands.sequentiality`.
+    """
+    return of_worlds.sequentiality(_from_first(features).reindex(step=range(evaluations_of(features))))
 
 
 def last_agreement(features: xr.Dataset) -> xr.DataArray:
@@ -53,8 +72,8 @@ def last_agreement(features: xr.Dataset) -> xr.DataArray:
 
 
 def candidates_first(features: xr.Dataset) -> xr.DataArray:
-    """E7's analogue: candidates in the first clean estimate, mean over free frames; over ``case``; as `_joint`."""
-    return _candidates(_joint(features), 0)
+    """E7's analogue: candidates in the first clean estimate, mean over free frames; over ``case``; as E0."""
+    return _candidates(_from_first(_joint(features)), 0)
 
 
 def candidates_last(features: xr.Dataset) -> xr.DataArray:
@@ -153,7 +172,7 @@ def _asked(
 ) -> Iterator[tuple[str, str, str, Callable[[], xr.DataArray]]]:
     for experiment, dataset in features.items():
         for name, function in OF_FEATURES.items():
-            yield name, experiment, "", lambda function=function, dataset=dataset: function(dataset)
+            yield name, experiment, _decoded(dataset), lambda function=function, dataset=dataset: function(dataset)
     scored = interventions.rename(agreement="correct")
     erased = interventions["kind"].values[
         (interventions["erased"] == 1).any(("step", "latent_frame")).values & (interventions["scope"] != PLANTED).values
@@ -184,6 +203,20 @@ def _mean(values: np.ndarray, draws: int, seed: int) -> dict[str, object]:
 def _candidates(features: xr.Dataset, step: int) -> xr.DataArray:
     counts = features["candidates"].isel(step=step, drop=True)
     return counts.sel(frame=counts["frame"] > GIVEN_FRAME).mean(["frame", "seed"])
+
+
+def _decoded(features: xr.Dataset) -> str:
+    """What is to be known of a run that was not decoded at every step."""
+    decoded, evaluations = features.sizes["step"], evaluations_of(features)
+    return "" if decoded == evaluations else f"{decoded} of {evaluations} steps decoded"
+
+
+def _from_first(features: xr.Dataset) -> xr.Dataset:
+    """The same features, if their first step is that of the run."""
+    first = int(features["step"][0])
+    if first:
+        raise Refused(features.attrs["experiment"], "decoded_steps", f"{first} and later: {_FIRST}", "0 among them")
+    return features
 
 
 def _joint(features: xr.Dataset) -> xr.Dataset:

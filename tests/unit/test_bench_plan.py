@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+import yaml
+from snakemake.utils import update_config
 
 from chainofsteps import datasets
 from chainofsteps.configuration import load_yaml
 from chainofsteps.experiments.bench import fewer_frames_and_steps, intervene
 from chainofsteps.experiments.bench_plan import TOTAL, count_cases, describe, plan_bench
 from chainofsteps.models.check import outline
+from chainofsteps.models.placement import resident_gb
 from chainofsteps.readout.bench import bench_features
 from chainofsteps.refusal import Refused
 from chainofsteps.sampling.loop import prepare_order
@@ -45,6 +49,14 @@ SMALL = BENCH | {
 
 def bench(**changes):
     return BENCH | changes
+
+
+def laid_over(*overlays):
+    """``bench`` of the configuration with others laid over it, as Snakemake does."""
+    config = load_yaml(ROOT / "config/config.yaml")
+    for overlay in overlays:
+        update_config(config, {"bench": overlay})
+    return config["bench"]
 
 
 @pytest.fixture
@@ -153,3 +165,33 @@ def test_weights_that_do_not_fit_are_refused_before_anything_is_fetched():
     asked = bench(plan=BENCH["plan"] | {"memory_gb": 24})
     with pytest.raises(Refused, match=r"24 GB for 28\.6 GB of weights, offload model; accepted: .*sequential"):
         plan_bench(MODELS["vbvr_wan2.2"], asked)
+
+
+def test_the_guide_says_what_the_plan_says():
+    guide, page = ((ROOT / "docs" / name).read_text() for name in ("large_models.md", "vbvr.md"))
+    _, _, guide = guide.partition("## What it takes")
+    mine = yaml.safe_load(re.search(r"```yaml\n(# my\.yaml.*?)```", page, re.DOTALL)[1])["bench"]
+    every = {"tasks": []}
+    asked = [
+        laid_over(mine),
+        laid_over(mine, every),
+        laid_over(mine, every | {"seeds": [0, 1, 2]}),
+        laid_over({"model": mine["model"]}),
+    ]
+    lines = re.findall(r"^\|[^|]*(?:my\.yaml|the same|config\.yaml)[^|]*(\|.*)", guide, re.M)
+    rows = [re.findall(r"[0-9.]+", line) for line in lines]
+    for given, row in zip(asked, rows, strict=True):
+        plan = plan_bench(MODELS[given["model"]], given)
+        total = plan.loc[TOTAL]
+        counts = [count_cases(given), total["evaluations"], plan.loc["interventions", "evaluations"], total["decoded"]]
+        assert [int(number) for number in row[:4]] == counts
+        assert [float(number) for number in row[4:]] == [
+            round(total["hours"]),
+            round(total["scratch_gb"], 1),
+            round(total["kept_gb"], 1),
+        ]
+    held = re.findall(r"^\| (wan2\S+|vbvr\S+) \|(.*)\|$", guide, re.M)
+    assert {name for name, _ in held} == {name for name in MODELS if "hub" in MODELS[name]} - {"vbvr_wan2.2_lora"}
+    for name, numbers in held:
+        stated = [MODELS[name]["hub"]["download_gb"], *resident_gb(MODELS[name]).values()]
+        assert [float(number) for number in numbers.split("|")] == [round(number, 1) for number in stated]

@@ -15,11 +15,10 @@ from chainofsteps.models.check import (
     FORM_LAYERS,
     MANIFEST,
     NETWORKS,
-    PATCH_SIZE,
-    SPATIAL_FACTOR,
     TEMPORAL_FACTOR,
     check_fit,
     check_folder,
+    factors_of,
     network_size,
     read_manifest,
     refuse_shape,
@@ -190,9 +189,7 @@ def _check_place(path: str | Path, name: str, model: dict) -> None:
     if "guidance_scale_2" in model and not two:
         raise Refused(path, f"{name}.guidance_scale_2", f"one in form {model['form']}", "none but in form two_networks")
     shape = {key: model[key] for key in ("frames", "height", "width")}
-    spatial_factor = 2 * SPATIAL_FACTOR if model["form"] == "ti2v" else SPATIAL_FACTOR
-    factors = {"temporal_factor": TEMPORAL_FACTOR, "spatial_factor": spatial_factor, "patch_size": PATCH_SIZE}
-    refuse_shape(f"{path}: {name}", **factors, **shape)
+    refuse_shape(f"{path}: {name}", **factors_of(model), **shape)
 
 
 def _check_lora(path: str | Path, name: str, models: dict) -> None:

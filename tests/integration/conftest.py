@@ -57,14 +57,18 @@ class Clone:
 
     def planned(self, *arguments: str) -> set[str]:
         """Rules that a dry run would run, the target rule left out."""
+        return set(self.jobs(*arguments)) - {"total", "replicate", "all"}
+
+    def jobs(self, *arguments: str) -> dict[str, int]:
+        """Jobs of a dry run by rule, ``total`` among them; none where nothing is to be done."""
         done = self.snakemake("-n", "--quiet", "host", *arguments)
         assert done.returncode == 0, done.stderr
         said = done.stdout + done.stderr
         if "Job stats:" not in said:
             assert "Nothing to be done" in said
-            return set()
-        rows = re.findall(r"^([a-z_]+) +\d+$", said.rsplit("Job stats:", 1)[1], flags=re.MULTILINE)
-        return set(rows) - {"total", "replicate", "all"}
+            return {}
+        rows = re.findall(r"^([a-z_]+) +(\d+)$", said.rsplit("Job stats:", 1)[1], flags=re.MULTILINE)
+        return {rule: int(count) for rule, count in rows}
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,14 @@ import pytest
 import torch
 
 from chainofsteps.configuration import load_yaml
-from chainofsteps.models.placement import place, plan_run, weight_bytes
+from chainofsteps.models.placement import check_memory, opened, place, resident_gb, weight_bytes
 from chainofsteps.refusal import Refused
 from chainofsteps.sampling.decode import decode
 from chainofsteps.sampling.loop import Stream, sample
+from tests.scripts import save_model
 
-MODELS = load_yaml(Path(__file__).parents[2] / "config/models.yaml")
+ENTRIES = Path(__file__).parents[2] / "config/models.yaml"
+MODELS = load_yaml(ENTRIES)
 LARGE = {name: model for name, model in MODELS.items() if "hub" in model}
 SHAPE = {"frames": 9, "height": 32, "width": 32, "guidance_scale": 2.0}
 
@@ -27,7 +30,29 @@ def entry(form, **placement):
 
 def test_every_form_has_an_entry_and_each_is_pinned_but_the_one_that_was_not_found():
     assert {model["form"] for model in LARGE.values()} == {"single", "two_networks", "ti2v"}
-    assert [name for name, model in LARGE.items() if "commit" not in model["hub"]] == ["vbvr_wan2.2"]
+    places = {f"{name}.{key}": model[key] for name, model in LARGE.items() for key in ("hub", "lora") if key in model}
+    unpinned = [name for name, place in places.items() if "commit" not in place]
+    assert unpinned == ["vbvr_wan2.2.hub", "vbvr_wan2.2_lora.lora"]
+    assert all("download_gb" in model["hub"] for model in LARGE.values())
+
+
+def test_every_field_of_an_entry_of_the_hub_says_where_it_is_from():
+    text = ENTRIES.read_text()
+    legend = set(re.findall(r"^# \(([a-z])\) ", text, re.MULTILINE))
+    entries = {part.split(":")[0]: part for part in re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)}
+    for name in LARGE:
+        fields = [line for line in entries[name].splitlines()[1:] if line and not line.startswith("#")]
+        # A mapping's own line, and entries that another's are taken over from, which stand above.
+        whole = re.compile(r" +([a-z_]+:( &[a-z0-9_]+)?|<<: [*][a-z]+)")
+        given = [line for line in fields if not whole.fullmatch(line)]
+        marks = {line: re.findall(r"\(([a-z])\)", line.rpartition("  # ")[2]) for line in given}
+        assert given and not [line for line, found in marks.items() if not found or set(found) - legend]
+
+
+def test_a_download_is_what_its_parts_take_as_they_are_stored():
+    for model in LARGE.values():
+        stored = sum(count * (2 if part == "text_encoder" else 4) for part, count in model["parameters"].items())
+        assert model["hub"]["download_gb"] == pytest.approx(stored / 1e9, abs=0.05)
 
 
 def test_weights_in_bfloat16_with_the_vae_in_float32():
@@ -39,12 +64,16 @@ def test_weights_in_bfloat16_with_the_vae_in_float32():
     assert 28e9 < weights["transformer"] < 29e9
 
 
-def test_a_plan_counts_evaluations_hours_and_disk():
-    plan = plan_run(LARGE["vbvr_wan2.2"], streams=500 * 3, decoded_steps=1, seconds_per_evaluation=3.0)
-    assert plan.evaluations == 500 * 3 * 50 * 2 and plan.hours == pytest.approx(125)
-    assert plan.memory_gb == pytest.approx(28.6, abs=0.1)
-    latents, pictures = 4 * 16 * 21 * 60 * 104, 81 * 480 * 832 * 3
-    assert plan.disk_gb == pytest.approx(1500 * (latents + pictures) / 1e9)
+def test_parts_have_the_precision_that_the_entry_gives_them():
+    model = entry("single", dtypes={"vae": "bfloat16", "image_encoder": "float32"})
+    parameters, weights = model["parameters"], weight_bytes(model)
+    assert weights["vae"] == 2 * parameters["vae"] and weights["image_encoder"] == 4 * parameters["image_encoder"]
+    assert weights["text_encoder"] == 2 * parameters["text_encoder"]
+
+
+def test_memory_by_what_is_offloaded():
+    stated = {"none": 69.0, "model": 28.6, "sequential": 2.1}
+    assert resident_gb(LARGE["vbvr_wan2.2"]) == pytest.approx(stated, abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -60,9 +89,9 @@ def test_a_plan_counts_evaluations_hours_and_disk():
     ],
 )
 def test_weights_that_do_not_fit_are_refused_with_what_would(name, memory, message):
-    plan_run(LARGE[name], 1, 1, 1.0, memory_gb=80)
+    check_memory(LARGE[name], 80)
     with pytest.raises(Refused, match=message):
-        plan_run(LARGE[name], 1, 1, 1.0, memory_gb=memory)
+        check_memory(LARGE[name], memory)
 
 
 @pytest.mark.parametrize("scheduler", ["euler", "unipc"])
@@ -87,3 +116,28 @@ def test_a_tiny_pipeline_of_each_form_runs_in_bfloat16_where_its_entry_puts_it(f
 def test_nothing_is_offloaded_from_a_cpu(build_pipeline):
     with pytest.raises(Refused, match=r"placement\.offload: given model; accepted: none on a CPU"):
         place(build_pipeline("ti2v"), entry("ti2v", offload="model", dtype="float32"))
+
+
+def test_a_job_opens_each_part_in_its_own_precision(build_pipeline, tmp_path):
+    model = save_model(build_pipeline("single"), tmp_path, "single", "float32") | {
+        "placement": {
+            "dtype": "bfloat16",
+            "dtypes": {"image_encoder": "float32", "text_encoder": "float32", "vae": "bfloat16"},
+            "offload": "none",
+            "vae_tiling": False,
+            "vae_slicing": True,
+        }
+    }
+    with opened(model) as pipe:
+        assert pipe.transformer.dtype == pipe.vae.dtype == torch.bfloat16 and pipe.vae.use_slicing
+        assert pipe.image_encoder.dtype == pipe.text_encoder.dtype == torch.float32
+        image = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+        latents = sample(pipe, [Stream("a", image, "solve the maze", seed) for seed in (1, 2)], "joint", 2, **SHAPE)
+        assert latents.isfinite().all() and decode(pipe, latents).shape == (2, 9, 32, 32, 3)
+
+
+def test_slices_are_decoded_to_the_same_pictures(build_pipeline):
+    pipe, latents = build_pipeline("two_networks"), torch.randn(3, 16, 3, 4, 4)
+    whole = decode(pipe, latents).astype(int)
+    pipe.vae.enable_slicing()
+    assert np.abs(decode(pipe, latents) - whole).max() <= 1

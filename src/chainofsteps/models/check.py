@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 from chainofsteps.refusal import Refused
 
@@ -91,18 +93,58 @@ def check_fit(folder: str | Path, frames: int, height: int, width: int) -> None:
     Refused
         See `refuse_shape`; also where a config is unreadable.
     """
-    folder = Path(folder)
+    refuse_shape(folder, **_factors_in(Path(folder)), frames=frames, height=height, width=width)
+
+
+def _factors_in(folder: Path) -> dict:
     parts = named_parts(folder)
     vae = _read_json(folder / "vae" / "config.json")
     network = _read_json(folder / next(part for part in NETWORKS if part in parts) / "config.json")
-    refuse_shape(
-        folder,
-        temporal_factor=vae.get("scale_factor_temporal", TEMPORAL_FACTOR),
-        spatial_factor=vae.get("scale_factor_spatial", SPATIAL_FACTOR),
-        patch_size=network.get("patch_size", PATCH_SIZE),
-        frames=frames,
-        height=height,
-        width=width,
+    return {
+        "temporal_factor": vae.get("scale_factor_temporal", TEMPORAL_FACTOR),
+        "spatial_factor": vae.get("scale_factor_spatial", SPATIAL_FACTOR),
+        "patch_size": network.get("patch_size", PATCH_SIZE),
+    }
+
+
+def factors_of(model: Mapping) -> dict:
+    """Of a model by its entry, what `refuse_shape` holds a video's shape against; of the hub's nothing is read."""
+    if "hub" not in model:
+        return _factors_in(Path(model["path"]))
+    spatial_factor = SPATIAL_FACTOR * (2 if model["form"] == "ti2v" else 1)
+    return {"temporal_factor": TEMPORAL_FACTOR, "spatial_factor": spatial_factor, "patch_size": PATCH_SIZE}
+
+
+def outline(model: Mapping) -> SimpleNamespace:
+    """What a timetable asks of a pipeline, from the model's entry alone: stands in for it where none is loaded.
+
+    Parameters
+    ----------
+    model : mapping
+        Entry of config/models.yaml; of one with ``path`` the configurations in its folder are read, no weights.
+
+    Returns
+    -------
+    SimpleNamespace
+        Takes the pipeline's place in :func:`chainofsteps.sampling.loop.prepare_order`.
+
+    Raises
+    ------
+    Refused
+        A folder that is not in diffusers layout.
+    """
+    factors = factors_of(model)
+    if "hub" in model:
+        ti2v, boundary = model["form"] == "ti2v", model.get("boundary")
+    else:
+        index = _read_json(Path(model["path"]) / "model_index.json")
+        ti2v, boundary = index.get("expand_timesteps", False), index.get("boundary_ratio")
+    return SimpleNamespace(
+        name_or_path=model["hub"]["repository"] if "hub" in model else model["path"],
+        vae_scale_factor_temporal=factors["temporal_factor"],
+        vae_scale_factor_spatial=factors["spatial_factor"],
+        transformer=SimpleNamespace(config=SimpleNamespace(patch_size=tuple(factors["patch_size"]))),
+        config=SimpleNamespace(expand_timesteps=ti2v, boundary_ratio=boundary),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,10 @@ Form = Literal["single", "two_networks", "ti2v"]
 
 
 def load_pipeline(
-    folder: str | Path, dtype: torch.dtype = torch.float32, hashes: dict[str, str] | None = None
+    folder: str | Path,
+    dtype: torch.dtype = torch.float32,
+    hashes: dict[str, str] | None = None,
+    dtypes: Mapping[str, torch.dtype] | None = None,
 ) -> WanImageToVideoPipeline:
     """Load a pipeline from safetensors, after `check_folder`.
 
@@ -26,6 +30,8 @@ def load_pipeline(
         Of every part but the VAE, which stays in float32 (as the Wan model cards load it).
     hashes : dict, optional
         See `check_folder`.
+    dtypes : mapping, optional
+        Of parts by name, where it is another.
 
     Returns
     -------
@@ -40,7 +46,7 @@ def load_pipeline(
     check_folder(folder, hashes)
     return WanImageToVideoPipeline.from_pretrained(
         str(folder),
-        dtype={"default": dtype, "vae": torch.float32},
+        dtype={"default": dtype, "vae": torch.float32, **(dtypes or {})},
         local_files_only=True,
         use_safetensors=True,
     )

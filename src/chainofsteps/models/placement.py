@@ -4,104 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from diffusers import WanImageToVideoPipeline
 
-from chainofsteps.models.check import FORM_LAYERS, SPATIAL_FACTOR, TEMPORAL_FACTOR, check_hashes, read_manifest
+from chainofsteps.models.check import FORM_LAYERS, check_hashes, read_manifest
 from chainofsteps.models.device import claimed_device, visible_devices
 from chainofsteps.models.load import forget, load_pipeline
 from chainofsteps.models.lora import merge_lora
 from chainofsteps.refusal import Refused
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-_LATENT_CHANNELS = {"single": 16, "two_networks": 16, "ti2v": 48}
 _EMBEDDING = 256384 * 4096  # numbers in the token embedding of UMT5-XXL, the largest single module
+OFFLOADS = ("none", "model", "sequential")
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a run takes.
-
-    Attributes
-    ----------
-    memory_gb : float
-        Of the weights that are on the device at once. Activations come on top: leave a fifth.
-    evaluations : int
-        Forward passes of single states, both guidance passes counted.
-    hours : float
-        Of these, at the given rate, on one device.
-    disk_gb : float
-        Of what is kept: finished latents in float32, and decoded clean estimates at the chosen steps.
-    """
-
-    memory_gb: float
-    evaluations: int
-    hours: float
-    disk_gb: float
+def own_dtypes(model: Mapping) -> dict[str, str]:
+    """Parts of a model of the hub with a precision of their own; the VAE has float32 where none is named."""
+    return {"vae": "float32", **model["placement"].get("dtypes", {})}
 
 
 def weight_bytes(model: Mapping) -> dict[str, int]:
-    """Bytes of each part of a model of the hub in memory; the VAE is in float32, whatever the others are."""
-    size = _BYTES[model["placement"]["dtype"]]
-    return {part: count * (4 if part == "vae" else size) for part, count in model["parameters"].items()}
+    """Bytes of each part of a model of the hub in memory."""
+    own, common = own_dtypes(model), model["placement"]["dtype"]
+    return {part: count * _BYTES[own.get(part, common)] for part, count in model["parameters"].items()}
 
 
-def plan_run(
-    model: Mapping, streams: int, decoded_steps: int, seconds_per_evaluation: float, memory_gb: float | None = None
-) -> Plan:
-    """What it takes to sample so many videos once.
+def resident_gb(model: Mapping) -> dict[str, float]:
+    """GB of weights that are on the device at once, by what is offloaded. Activations come on top: leave a fifth."""
+    weights = weight_bytes(model)
+    embedding = _EMBEDDING * weights["text_encoder"] // model["parameters"]["text_encoder"]
+    layer = weights["transformer"] // FORM_LAYERS[model["form"]]
+    held = (sum(weights.values()), max(weights.values()), max(layer, weights["vae"], embedding))
+    return dict(zip(OFFLOADS, (size / 1e9 for size in held), strict=True))
 
-    Parameters
-    ----------
-    model : mapping
-        Entry of config/models.yaml with ``hub``.
-    streams : int
-        Videos: cases times seeds times conditions.
-    decoded_steps : int
-        Clean estimates kept of each.
-    seconds_per_evaluation : float
-        Of one forward pass of one state, as measured on the device that is meant.
-    memory_gb : float, optional
-        Of the device.
 
-    Returns
-    -------
-    Plan
+def check_memory(model: Mapping, memory_gb: float) -> None:
+    """Refuse a model of the hub whose weights do not fit in the memory of a device, as its entry places them.
 
     Raises
     ------
     Refused
-        Weights that do not fit in the given memory, with the placement that would.
+        With the placement that would fit.
     """
-    needed = {offload: _resident(model, offload) / 1e9 for offload in ("none", "model", "sequential")}
-    offload = model["placement"]["offload"]
-    if memory_gb is not None and needed[offload] > memory_gb:
+    needed, offload = resident_gb(model), model["placement"]["offload"]
+    if needed[offload] > memory_gb:
         fitting = [name for name, size in needed.items() if size <= memory_gb]
         accepted = f"placement.offload {fitting[0]}" if fitting else f"at least {min(needed.values()):.3g} GB"
         given = f"{memory_gb:g} GB for {needed[offload]:.3g} GB of weights, offload {offload}"
         raise Refused(model["hub"]["repository"], "memory", given, accepted)
-    passes = 2 if model["guidance_scale"] > 1 else 1
-    evaluations = streams * model["steps"] * passes
-    side = SPATIAL_FACTOR * (2 if model["form"] == "ti2v" else 1)
-    latent_frames = (model["frames"] - 1) // TEMPORAL_FACTOR + 1
-    cells = latent_frames * (model["height"] // side) * (model["width"] // side)
-    picture = model["height"] * model["width"] * 3
-    kept = 4 * _LATENT_CHANNELS[model["form"]] * cells + decoded_steps * model["frames"] * picture
-    return Plan(needed[offload], evaluations, evaluations * seconds_per_evaluation / 3600, streams * kept / 1e9)
-
-
-def _resident(model: Mapping, offload: str) -> int:
-    """Bytes of weights that are on the device at once."""
-    weights = weight_bytes(model)
-    if offload == "none":
-        return sum(weights.values())
-    if offload == "model":
-        return max(weights.values())
-    embedding = _EMBEDDING * _BYTES[model["placement"]["dtype"]]
-    return max(weights["transformer"] // FORM_LAYERS[model["form"]], weights["vae"], embedding)
 
 
 def place(pipe: WanImageToVideoPipeline, model: Mapping, device: str | torch.device = "cpu") -> WanImageToVideoPipeline:
@@ -133,6 +85,8 @@ def place(pipe: WanImageToVideoPipeline, model: Mapping, device: str | torch.dev
         pipe.register_to_config(boundary_ratio=model["boundary"])
     if placement["vae_tiling"]:
         pipe.vae.enable_tiling()
+    if placement.get("vae_slicing", False):
+        pipe.vae.enable_slicing()
     if placement["offload"] == "model":
         pipe.enable_model_cpu_offload(device=device)
     elif placement["offload"] == "sequential":
@@ -166,7 +120,8 @@ def opened(model: Mapping, untrained: int | None = None) -> Iterator[WanImageToV
         return
     with claimed_device(visible_devices()) as device:
         # Of tens of gigabytes only the headers are read: the fingerprint, an input of every job, has read the rest.
-        pipe = _loaded(model, untrained, dtype=getattr(torch, model["placement"]["dtype"]))
+        own = {part: getattr(torch, dtype) for part, dtype in own_dtypes(model).items()}
+        pipe = _loaded(model, untrained, dtype=getattr(torch, model["placement"]["dtype"]), dtypes=own)
         if "lora" in model:
             _add_lora(pipe, model["lora"])
         yield place(pipe, model, device)

@@ -1,0 +1,134 @@
+"""What `snakemake vbvr` takes, known from the entry of its model: nothing is fetched and no model is opened.
+
+Streams are made by what makes them in the run (:mod:`chainofsteps.experiments.arms`), of a case that stands for all,
+and their evaluations counted as the loop shares them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from chainofsteps.experiments.arms import CLEAN, Arm, Run, evaluations, make_run, run_settings, timetable
+from chainofsteps.experiments.bench import GivenCase, plant_arms
+from chainofsteps.experiments.erasure import erasure_arms
+from chainofsteps.experiments.orders import plan_runs
+from chainofsteps.models.check import outline
+from chainofsteps.models.placement import check_memory, resident_gb
+
+TOTAL = "total"
+_ANY = GivenCase("any", 0, "", np.zeros((1, 1, 3), np.uint8))
+_BYTES, _VARIABLES = 8, 8  # of a number, and over steps or frames of a stream, at most
+
+
+def count_cases(bench: Mapping) -> int:
+    """Cases that a configuration asks for; where it names no tasks, of as many as its plan says that the bench has."""
+    return (len(bench["tasks"]) or bench["plan"]["tasks"]) * bench["count"]
+
+
+def plan_bench(model: Mapping, bench: Mapping) -> pd.DataFrame:
+    """What each job of the bench takes, and all of them.
+
+    Parameters
+    ----------
+    model : mapping
+        Entry of config/models.yaml, of the hub or with the ``path`` of a folder.
+    bench : mapping
+        ``bench`` of the configuration, valid by its schema.
+
+    Returns
+    -------
+    DataFrame
+        A row for each file made, for ``fetch`` and for the ``total``. ``evaluations`` of single states, both guidance
+        passes counted; ``decoded`` videos, a clean estimate being one; ``hours`` of one device at the plan's rates,
+        which videos of fewer frames stay below. At most, with videos uncompressed: ``scratch_gb``, of decoded steps
+        while a job runs, and ``kept_gb``.
+
+    Raises
+    ------
+    Refused
+        Weights that do not fit in the plan's memory; steps, frames or orders that the model does not have.
+    """
+    if "hub" in model:
+        check_memory(model, bench["plan"]["memory_gb"])
+    cases, pipe = count_cases(bench), outline(model)
+    rows = {}
+    if "hub" in model:
+        rows["fetch"] = _row(kept=_download(model))
+    for name, asked in bench["experiments"].items():
+        run = _sampled(model, asked, bench)
+        frames = len(run.streams) * math.prod(model[side] for side in ("frames", "height", "width")) * 3
+        steps = len(timetable(pipe, run.settings).active)
+        # As many cases as fill a batch are sampled at once; each keeps all of its steps until they are read.
+        at_once = min(cases, max(1, bench["batch"] // len(bench["seeds"])))
+        rows[f"features_{name}"] = _row(
+            evaluations=cases * evaluations(pipe, run),
+            decoded=cases * len(run.streams) * steps,
+            scratch=at_once * steps * frames,
+            kept=cases * (frames + _numbers(pipe, run)),
+        )
+    kinds = {"interventions": [_intervened(pipe, model, bench)], "orders": _ordered(pipe, model, bench)}
+    for kind, runs in kinds.items():
+        rows[kind] = _row(
+            evaluations=cases * sum(evaluations(pipe, run) for run in runs),
+            decoded=cases * sum(len(run.streams) for run in runs),
+            kept=cases * sum(_numbers(pipe, run) for run in runs),
+        )
+    plan = pd.DataFrame.from_dict(rows, orient="index")
+    seconds = plan["evaluations"] * bench["plan"]["seconds_per_evaluation"]
+    seconds += plan["decoded"] * bench["plan"]["seconds_per_video"]
+    plan.insert(2, "hours", seconds / 3600)
+    plan.loc[TOTAL] = plan.sum()
+    return plan.astype({"evaluations": int, "decoded": int}).rename_axis("made")
+
+
+def describe(model: Mapping, bench: Mapping) -> list[str]:
+    """What stands under the table: cases, rates, and weights in memory by what is offloaded."""
+    asked = bench["plan"]
+    rates = f"{asked['seconds_per_evaluation']:g} s an evaluation and {asked['seconds_per_video']:g} s a decoded video"
+    lines = [f"{count_cases(bench)} cases, seeds {bench['seeds']}, {bench['model']}, on one device, at {rates}"]
+    if "hub" in model:
+        sizes = ", ".join(f"{size:.1f} GB with offload {name}" for name, size in resident_gb(model).items())
+        chosen = model["placement"]["offload"]
+        lines.append(f"weights on the device at once: {sizes}; chosen: {chosen}, of {asked['memory_gb']:g} GB")
+    if "lora" in model and "download_gb" not in model["lora"]:
+        lines.append("the size of the LoRA weights is not known and not counted")
+    return lines
+
+
+def _sampled(model: Mapping, asked: Mapping, bench: Mapping) -> Run:
+    """The clean streams of a case."""
+    settings = run_settings(model, asked["order"], asked["steps"], bench["batch"])
+    return make_run([_ANY], bench["seeds"], [Arm(CLEAN)], settings)
+
+
+def _intervened(pipe: object, model: Mapping, bench: Mapping) -> Run:
+    """The streams of a case under all of its interventions; what is planted does not change their number."""
+    erasure = bench["erasure"]
+    settings = run_settings(model, erasure["order"], erasure["steps"], bench["batch"])
+    order = timetable(pipe, settings)
+    erasing, _ = erasure_arms(erasure, order)
+    planting, _ = plant_arms(bench["plant"], order, np.zeros(0), erasure["seed"])
+    return make_run([_ANY], bench["seeds"], [*erasing, *planting], settings)
+
+
+def _ordered(pipe: object, model: Mapping, bench: Mapping) -> list[Run]:
+    return plan_runs(pipe, [_ANY], model, bench["orders"], bench["seeds"], bench["batch"])
+
+
+def _row(evaluations: int = 0, decoded: int = 0, scratch: float = 0, kept: float = 0) -> dict[str, float]:
+    return {"evaluations": evaluations, "decoded": decoded, "scratch_gb": scratch / 1e9, "kept_gb": kept / 1e9}
+
+
+def _numbers(pipe: object, run: Run) -> int:
+    """Bytes of what is kept of a run's streams beside videos."""
+    steps, frames = len(timetable(pipe, run.settings).active), run.settings["frames"]
+    return len(run.streams) * _BYTES * (steps * frames + _VARIABLES * (steps + frames))
+
+
+def _download(model: Mapping) -> float:
+    parts = [model[key] for key in ("hub", "lora") if key in model]
+    return sum(part.get("download_gb", 0) for part in parts) * 1e9

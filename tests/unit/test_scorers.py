@@ -10,7 +10,7 @@ import pytest
 
 from chainofsteps import datasets
 from chainofsteps.readout import scorers
-from chainofsteps.readout.bench_scores import check_tasks, score_bench, score_table
+from chainofsteps.readout.bench_scores import check_scorable, score_bench, score_table
 from chainofsteps.refusal import Refused
 from chainofsteps.videos import bench_cases
 from chainofsteps.videos.files import read_video
@@ -95,7 +95,7 @@ def test_a_table_marks_scores_whose_controls_fail(bench, tmp_path):
     assert np.isnan(blend["score_of_evidence"])
     assert table.loc[("control: static", "task"), "score"] == 0 and set(table["version"]) == {"1"}
     with pytest.raises(Refused, match=r"bench\.tasks: given .* accepted: one of the 0 tasks of own 1"):
-        check_tasks(cases, scorers.Scorers("own", "1", by_motion, frozenset()))
+        check_scorable(root, cases["case"].values.tolist(), scorers.Scorers("own", "1", by_motion, frozenset()))
     next(folders["joint"].rglob("*.mp4")).unlink()
     with pytest.raises(Refused, match="file: given missing; accepted: a video"):
         score_bench(root, cases, folders, [0], found, tmp_path)
@@ -120,4 +120,4 @@ def test_the_real_scorers_are_held_to_their_controls(bench, tmp_path):
         made["score"].isel(sampled=0, seed=0), made["control_score"].sel(control="ground_truth"), atol=0.1
     )
     with pytest.raises(Refused, match=r"bench\.tasks: given G-1_rotation_data-generator"):
-        check_tasks(cases, found)
+        check_scorable(root, cases["case"].values.tolist(), found)

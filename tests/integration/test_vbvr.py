@@ -131,9 +131,11 @@ def test_a_bad_bench_is_refused_before_a_model_is_loaded(clone, vbvr, tmp_path):
         (line,) = refusals(vbvr(root, "results=results/refused"))
         assert words in line and case.name in line
     (case / "prompt.txt").write_text(prompt)
-    write_video(case / "ground_truth.mp4", read_video(case / "ground_truth.mp4")[0][:1], 16)
-    (line,) = refusals(vbvr(root, "results=results/refused"))
-    assert "frames: given 1; accepted: at least 2" in line
+    truth = read_video(case / "ground_truth.mp4")[0]
+    for frames, words in ((1, "at least 2"), (2, "at least 9, the model's latent frames")):
+        write_video(case / "ground_truth.mp4", truth[:frames], 16)
+        (line,) = refusals(vbvr(root, "results=results/refused"))
+        assert f"frames: given {frames}; accepted: {words}" in line
     assert not list((clone.folder / "results/refused").rglob("features_*"))
 
 

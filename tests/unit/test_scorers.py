@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from chainofsteps import datasets
 from chainofsteps.readout import scorers
@@ -99,6 +100,22 @@ def test_a_table_marks_scores_whose_controls_fail(bench, tmp_path):
     next(folders["joint"].rglob("*.mp4")).unlink()
     with pytest.raises(Refused, match="file: given missing; accepted: a video"):
         score_bench(root, cases, folders, [0], found, tmp_path)
+
+
+def test_pictures_that_no_video_can_have_are_refused_before_anything_is_sampled(bench, tmp_path):
+    name = bench[1]["case"].values[0]
+    picture = tmp_path / name / "first_frame.png"
+    picture.parent.mkdir(parents=True)
+    found = scorers.Scorers("own", "1", by_motion, frozenset([name.split("/")[1]]))
+    for size, enough in (((48, 32), True), ((48, 33), False), ((47, 32), False)):
+        Image.new("RGB", size).save(picture)
+        if enough:
+            check_scorable(tmp_path, [name], found)
+            continue
+        with pytest.raises(
+            Refused, match=rf"first_frame\.png: pixels: given {size[1]} x {size[0]}; accepted: even sides"
+        ):
+            check_scorable(tmp_path, [name], found)
 
 
 @pytest.mark.skipif(INSTALLED, reason="the scorers are installed")

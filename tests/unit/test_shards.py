@@ -75,7 +75,7 @@ def reading(folder, cases, trajectories, script="extract_features", output="feat
 
 def intervening(folder, cases, entry, shard=None, output="erasure.nc"):
     params = {"model": entry, "intervention": INTERVENTION, "batch": 4, "cases_at_once": 1}
-    params |= {"shard": shard} if shard else {}
+    params |= {"worlds": {Path(path).stem: COUNT for path in cases}} | ({"shard": shard} if shard else {})
     wildcards = {"model": "tiny", "intervention": "erasure"}
     inputs = {"cases": cases, "weights": manifest(entry), "modules": [__file__]}
     return Job("run_intervention", folder, output, inputs, params, wildcards)

@@ -49,6 +49,11 @@ class Job:
         """Folder of its finished parts."""
         return Path(f"{self.output[0]}.parts")
 
+    def name_outputs(self, **outputs: Path) -> Job:
+        """Give its outputs names, as a script has them that makes several."""
+        self.output = Namedlist(fromdict={name: str(path) for name, path in outputs.items()})
+        return self
+
     def run(self) -> Path:
         """Run the script here, to its end."""
         runpy.run_path(str(self._script), {"snakemake": self})

@@ -25,6 +25,7 @@ from chainofsteps.models.check import (
 )
 from chainofsteps.refusal import Refused
 from chainofsteps.sampling.orders import build_order
+from chainofsteps.sampling.parts import shard_bounds
 from chainofsteps.statistics.claims import FEATURES, check_entries, check_experiments
 
 SCHEMAS = Path("workflow/schemas")
@@ -612,26 +613,43 @@ def evaluations(experiment: dict, latent_frames: int) -> int:
     return len(build_order(experiment["order"], latent_frames, experiment["steps"]).active)
 
 
+def _missing(output: Path, size: int) -> int:
+    """Bytes that an output is still to get, of so many uncompressed: what its job has kept until now it has."""
+    kept = Path(f"{output}.parts", "clean_estimate.array")
+    # It has its full length from the start, and takes room on the disk block by block.
+    held = kept.stat().st_blocks * 512 if kept.exists() else 0
+    return 0 if output.exists() else max(0, size - held)
+
+
 def check_space(config: dict, model: dict) -> None:
     """Refuse a run whose decoded clean estimates (uncompressed) would not fit on the disk.
 
-    Trajectories that are there already take no more space: a finished run is never refused.
+    What is there already takes no more space: a finished run is never refused, and of one that was interrupted shards
+    and finished parts count as done. To join shards takes a whole family's space, though nothing else be missing.
 
     Raises
     ------
     Refused
     """
     frame = model["height"] * model["width"] * 3
-    streams = config["cases"]["count"] * len(config["seeds"])
+    cases, seeds = config["cases"]["count"], len(config["seeds"])
+    bounds = shard_bounds(cases, seeds, config["batch"], config["shards"])
     folder = Path(config["results"])
     made = folder / "trajectories" / config["model"]
-    steps = sum(
-        evaluations(experiment, model["frames"])
-        for name, experiment in config["experiments"].items()
-        for family in config["cases"]["families"]
-        if not (made / name / f"{family}.nc").exists()
-    )
-    needed = streams * steps * model["frames"] * frame
+    missing, joined = 0, 0
+    for name, experiment in config["experiments"].items():
+        size = seeds * evaluations(experiment, model["frames"]) * model["frames"] * frame  # of a case
+        for family in config["cases"]["families"]:
+            whole = made / name / f"{family}.nc"
+            if whole.exists():
+                continue
+            if config["shards"] == 1:
+                missing += _missing(whole, cases * size)
+                continue
+            for number, (first, end) in enumerate(bounds):
+                missing += _missing(whole.with_suffix("") / f"shard_{number}.nc", (end - first) * size)
+            joined = max(joined, cases * size)
+    needed = max(missing, joined)
     standing = next(path for path in [folder, *folder.absolute().parents] if path.exists())
     free = shutil.disk_usage(standing).free
     if free < needed:

@@ -21,6 +21,7 @@ SMALL = {
     "results": "results/vbvr",
     "bench": {
         "count": COUNT,
+        "batch": 2,
         "experiments": {"joint": {"order": "joint", "steps": 2}, "turns": {"order": "frame_by_frame", "steps": 1}},
         "erasure": {
             "steps": 2,
@@ -94,6 +95,16 @@ def test_a_bench_goes_through_the_workflow(clone, vbvr, tmp_path):
     assert np.abs(first - cases["first_frame"].values[0]).mean() < 8
     assert not clone.planned("--configfile", "small.yaml", "--config", f"vbvr={root}", "--", "vbvr")
     assert "vbvr" not in clone.snakemake("-n", "--quiet", "host").stdout
+    # In shards: the same bytes, of datasets and of videos.
+    made = {path: path.read_bytes() for path in [folder / "features_joint.nc", folder / "orders.nc", film]}
+    for path in made:
+        path.unlink()
+    given = ("--configfile", "small.yaml", "--config", f"vbvr={root}", "shards=3")
+    done = clone.snakemake("--cores", "1", *given, "--", f"{PATH}/features_joint.nc", f"{PATH}/orders.nc")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {path: path.read_bytes() for path in made} == made
+    assert len(list((folder / "features_joint").glob("shard_*.nc"))) == 2  # of two cases: a batch
+    assert len(list((folder / "orders").glob("shard_*.nc"))) == 3
 
 
 def test_scores_are_kept_beside_their_controls(clone, tmp_path):
@@ -120,9 +131,11 @@ def test_a_bad_bench_is_refused_before_a_model_is_loaded(clone, vbvr, tmp_path):
         (line,) = refusals(vbvr(root, "results=results/refused"))
         assert words in line and case.name in line
     (case / "prompt.txt").write_text(prompt)
-    write_video(case / "ground_truth.mp4", read_video(case / "ground_truth.mp4")[0][:1], 16)
-    (line,) = refusals(vbvr(root, "results=results/refused"))
-    assert "frames: given 1; accepted: at least 2" in line
+    truth = read_video(case / "ground_truth.mp4")[0]
+    for frames, words in ((1, "at least 2"), (2, "at least 9, the model's latent frames")):
+        write_video(case / "ground_truth.mp4", truth[:frames], 16)
+        (line,) = refusals(vbvr(root, "results=results/refused"))
+        assert f"frames: given {frames}; accepted: {words}" in line
     assert not list((clone.folder / "results/refused").rglob("features_*"))
 
 

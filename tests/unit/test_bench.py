@@ -103,6 +103,14 @@ def test_cases_are_chosen_by_task_and_number(root):
         bench_cases.choose_cases(index, ["O-1"], 1)
 
 
+def test_a_ground_truth_of_fewer_frames_than_latent_frames_is_refused(root):
+    index = index_tree(root).isel(case=[0, 1])
+    index["frames"][1] = 2
+    bench_cases.check_lengths(root, index, 2)
+    with pytest.raises(Refused, match=r"00001/ground_truth\.mp4: frames: given 2; accepted: at least 3, the model"):
+        bench_cases.check_lengths(root, index, 3)
+
+
 def test_a_seed_is_of_the_name_and_fits(cases):
     seeds = cases["case_seed"].values
     assert len(set(seeds)) == len(seeds) and (seeds >= 0).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import itertools
 import json
 import shutil
 from collections import namedtuple
@@ -779,6 +780,46 @@ def test_trajectories_that_are_there_need_no_space(default, models, monkeypatch,
     needed = 64 * 2 * 20 * 9 * 32 * 32 * 3
     with pytest.raises(Refused, match=f"at least {needed / 1e9:.3g} GB"):
         doors.check_space(default, models["mini"])
+
+
+def test_shards_and_finished_parts_that_are_there_need_no_space(default, models, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    names, families = list(default["experiments"]), default["cases"]["families"]
+    config = with_field(with_field(default, "shards", 4), "batch", 2)
+    size = {"joint": 20 * 9 * 32 * 32 * 3 * 2, "frame_by_frame": 32 * 9 * 32 * 32 * 3 * 2}  # of a case
+    folder = tmp_path / "results/trajectories/mini"
+
+    def needed(config):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, 0))
+        with pytest.raises(Refused) as caught:
+            doors.check_space(config, models["mini"])
+        return float(line_of(caught).split("at least ")[1].split()[0])
+
+    def wanted(number):
+        return float(f"{number / 1e9:.3g}")
+
+    everything = 4 * 64 * sum(size.values())
+    assert needed(config) == wanted(everything)
+    for name, family in itertools.product(names, families):
+        for shard in range(4):
+            file = folder / name / family / f"shard_{shard}.nc"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+    # All is sampled: to join a family takes its space once.
+    assert needed(config) == wanted(64 * size["frame_by_frame"])
+    for family in families:
+        (folder / "frame_by_frame" / f"{family}.nc").touch()
+    assert needed(config) == wanted(64 * size["joint"])
+    # An undivided job that was interrupted: half of its streams stand, in a file of its full length.
+    parts = folder / "joint" / f"{families[0]}.nc.parts"
+    parts.mkdir()
+    with (parts / "clean_estimate.array").open("wb") as file:
+        file.write(bytes(32 * size["joint"]))
+        file.truncate(64 * size["joint"])
+    assert needed(default) == wanted((4 * 64 - 32) * size["joint"])
+    for family in families:
+        (folder / "joint" / f"{family}.nc").touch()
+    doors.check_space(config, models["mini"])
 
 
 def test_disk_is_that_of_the_nearest_folder_that_exists(default, models, monkeypatch, tmp_path):

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from chainofsteps import datasets
 from chainofsteps.readout import scorers
-from chainofsteps.readout.bench_scores import check_tasks, score_bench, score_table
+from chainofsteps.readout.bench_scores import check_scorable, score_bench, score_table
 from chainofsteps.refusal import Refused
 from chainofsteps.videos import bench_cases
 from chainofsteps.videos.files import read_video
@@ -95,10 +96,26 @@ def test_a_table_marks_scores_whose_controls_fail(bench, tmp_path):
     assert np.isnan(blend["score_of_evidence"])
     assert table.loc[("control: static", "task"), "score"] == 0 and set(table["version"]) == {"1"}
     with pytest.raises(Refused, match=r"bench\.tasks: given .* accepted: one of the 0 tasks of own 1"):
-        check_tasks(cases, scorers.Scorers("own", "1", by_motion, frozenset()))
+        check_scorable(root, cases["case"].values.tolist(), scorers.Scorers("own", "1", by_motion, frozenset()))
     next(folders["joint"].rglob("*.mp4")).unlink()
     with pytest.raises(Refused, match="file: given missing; accepted: a video"):
         score_bench(root, cases, folders, [0], found, tmp_path)
+
+
+def test_pictures_that_no_video_can_have_are_refused_before_anything_is_sampled(bench, tmp_path):
+    name = bench[1]["case"].values[0]
+    picture = tmp_path / name / "first_frame.png"
+    picture.parent.mkdir(parents=True)
+    found = scorers.Scorers("own", "1", by_motion, frozenset([name.split("/")[1]]))
+    for size, enough in (((48, 32), True), ((48, 33), False), ((47, 32), False)):
+        Image.new("RGB", size).save(picture)
+        if enough:
+            check_scorable(tmp_path, [name], found)
+            continue
+        with pytest.raises(
+            Refused, match=rf"first_frame\.png: pixels: given {size[1]} x {size[0]}; accepted: even sides"
+        ):
+            check_scorable(tmp_path, [name], found)
 
 
 @pytest.mark.skipif(INSTALLED, reason="the scorers are installed")
@@ -120,4 +137,4 @@ def test_the_real_scorers_are_held_to_their_controls(bench, tmp_path):
         made["score"].isel(sampled=0, seed=0), made["control_score"].sel(control="ground_truth"), atol=0.1
     )
     with pytest.raises(Refused, match=r"bench\.tasks: given G-1_rotation_data-generator"):
-        check_tasks(cases, found)
+        check_scorable(root, cases["case"].values.tolist(), found)

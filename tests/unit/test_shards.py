@@ -12,6 +12,9 @@ from chainofsteps import datasets
 from chainofsteps.models.check import MANIFEST
 from chainofsteps.readout.cases import case_dataset
 from chainofsteps.sampling.parts import shard_bounds, share_out
+from chainofsteps.videos import bench_cases
+from chainofsteps.videos.vbvr import index_tree
+from tests.bench import write_bench
 from tests.pipelines import FORMS
 from tests.scripts import COMMIT, Job, save_model
 
@@ -72,16 +75,88 @@ def reading(folder, cases, trajectories, script="extract_features", output="feat
 
 def intervening(folder, cases, entry, shard=None, output="erasure.nc"):
     params = {"model": entry, "intervention": INTERVENTION, "batch": 4, "cases_at_once": 1}
-    params |= {"worlds": {Path(path).stem: INTERVENTION["count"] for path in cases}}
-    params |= {"shard": shard} if shard else {}
+    params |= {"worlds": {Path(path).stem: COUNT for path in cases}} | ({"shard": shard} if shard else {})
     wildcards = {"model": "tiny", "intervention": "erasure"}
     inputs = {"cases": cases, "weights": manifest(entry), "modules": [__file__]}
     return Job("run_intervention", folder, output, inputs, params, wildcards)
 
 
-def joined(folder, shards, schema):
-    job = Job("join_shards", folder, "joined.nc", {"shards": [str(shard) for shard in shards]}, {"schema": schema}, {})
+def joined(folder, shards, schema, **videos):
+    inputs = {"shards": [str(shard) for shard in shards]}
+    job = Job("join_shards", folder, "joined.nc", inputs | {"videos": videos.get("videos", [])}, {"schema": schema}, {})
+    job.name_outputs(datasets=job.path, videos=folder / "joined_videos")
     return job.run().read_bytes()
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """Folder of a bench of four cases, and the file of its cases."""
+    folder = tmp_path_factory.mktemp("bench")
+    root = write_bench(folder / "VBVR-Bench")
+    datasets.write(bench_cases.model_cases(root, index_tree(root), 32, 32), folder / "cases.nc", "bench_cases")
+    return root, str(folder / "cases.nc")
+
+
+def of_bench(script, folder, bench, entry, shard, output, **params):
+    root, cases = bench
+    params |= {"root": str(root), "model": entry | {"max_sequence_length": 512}, "name": "tiny", "grid": [8, 8]}
+    params |= {"seeds": [0], "batch": 1} | ({"shard": shard} if shard else {})
+    inputs = {"cases": [cases], "weights": manifest(entry), "modules": [__file__]}
+    return Job(script, folder, output, inputs, params, {"sampled": "joint", "bench_kind": "interventions"})
+
+
+def sampling_bench(folder, bench, entry, shard=None, output="features.nc"):
+    job = of_bench("sample_bench", folder, bench, entry, shard, output, experiment={"order": "joint", "steps": 2})
+    return job.name_outputs(features=job.path, videos=folder / f"videos_of_{output}")
+
+
+def intervening_in_bench(folder, bench, entry, shard=None, output="interventions.nc"):
+    settings = {"erasure": ERASURE, "plant": {"at_steps": [1], "at_frames": [1]}}
+    return of_bench("intervene_in_bench", folder, bench, entry, shard, output, settings=settings)
+
+
+def contents(job):
+    """All that a job has made: datasets, and videos by their names."""
+    files = [path for output in map(Path, job.output) for path in (output, *sorted(output.rglob("*")))]
+    return {str(path.relative_to(job.path.parent)): path.read_bytes() for path in files if path.is_file()}
+
+
+def test_a_bench_in_shards_gives_the_same_bytes(tmp_path, bench, model):
+    form = "two_networks"  # the paper's
+    whole = sampling_bench(tmp_path, bench, model(form))
+    whole.run()
+    shards = [sampling_bench(tmp_path, bench, model(form), each, f"{each[0]}.nc") for each in share_out(4, 2)]
+    files = [job.run() for job in shards]
+    videos = [job.output.videos for job in shards]
+    assert joined(tmp_path, files, "bench_features", videos=videos) == whole.path.read_bytes()
+    made = {path.relative_to(whole.output.videos): path for path in Path(whole.output.videos).rglob("*.mp4")}
+    assert len(made) == 4 == len(list((tmp_path / "joined_videos").rglob("*.mp4")))
+    for name, path in made.items():
+        assert (tmp_path / "joined_videos" / name).read_bytes() == path.read_bytes()
+    whole = intervening_in_bench(tmp_path, bench, model(form)).run()
+    files = [
+        intervening_in_bench(tmp_path, bench, model(form), each, f"of_{each[0]}.nc").run() for each in share_out(4, 2)
+    ]
+    assert joined(tmp_path, files, "bench_interventions") == whole.read_bytes()
+    assert not list(tmp_path.glob("*.parts")) and not list(tmp_path.glob("*.join"))
+
+
+@pytest.mark.parametrize("make", [sampling_bench, intervening_in_bench])
+def test_a_job_of_the_bench_that_is_killed_ends_with_the_same_bytes(tmp_path, bench, model, make):
+    entry = model("ti2v")
+    whole = make(tmp_path / "whole", bench, entry)
+    whole.run()
+    job = make(tmp_path / "killed", bench, entry)
+    rng, kept = np.random.default_rng(20260321), {}
+    for parts in (1, 3):  # of four
+        assert job.killed(parts=parts)
+        assert {path: path.stat().st_mtime_ns for path in kept} == kept
+        assert job.killed(rng.uniform(0.01, 0.2))  # wherever it is by then
+        kept = {path: path.stat().st_mtime_ns for path in job.parts.glob("*.nc")}
+        assert len(kept) >= parts and not job.path.exists()
+    job.run()
+    assert not job.parts.exists()
+    assert contents(job) == contents(whole)
 
 
 @pytest.mark.parametrize(("form", "dtype"), [("ti2v", "float32"), *((form, "bfloat16") for form in FORMS)])

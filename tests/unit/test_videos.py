@@ -7,6 +7,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -156,6 +157,25 @@ def test_what_is_broken_is_named(bench, name):
     spoil(bench / CASE)
     with pytest.raises(Refused, match=message):
         index_tree(bench)
+
+
+def test_a_video_that_holds_fewer_frames_than_it_says(bench):
+    """An edit list, as of a clip that was trimmed without being encoded anew: players pass over its beginning."""
+    path = bench / CASE / "ground_truth.mp4"
+    trimmed = path.with_name("trimmed.mp4")
+    with (
+        av.open(str(path)) as given,
+        av.open(str(trimmed), "w", options={"avoid_negative_ts": "disabled"}) as made,
+    ):
+        stream = made.add_stream_from_template(given.streams.video[0])
+        for packet in (packet for packet in given.demux(video=0) if packet.size):
+            shift = 3 * packet.duration
+            packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, stream
+            made.mux(packet)
+    trimmed.replace(path)
+    assert set(index_tree(bench)["frames"].values) == {9}
+    with pytest.raises(Refused, match=r"ground_truth\.mp4: frames: given 6 decoded; accepted: 9, as it says"):
+        load_case(bench, CASE)
 
 
 def test_no_bench(tmp_path):

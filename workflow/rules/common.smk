@@ -5,6 +5,7 @@ REQUIRED INPUTS: config/*.yaml, workflow/schemas/*.yaml, the model's folder
 OUTPUTS: none
 """
 
+import functools
 import hashlib
 import os
 import re
@@ -33,10 +34,13 @@ from chainofsteps.doors import (
 )
 from chainofsteps.ledger.sources import LOCK, module_files
 from chainofsteps.models.check import MANIFEST
+from chainofsteps.readout.bench_scores import check_scorable
 from chainofsteps.readout.scorers import find_scorers
 from chainofsteps.refusal import Refused, or_exit
-from chainofsteps.sampling.parts import case_groups, shard_bounds, share_out
+from chainofsteps.sampling.parts import case_groups, cases_a_batch, shard_bounds, share_out
 from chainofsteps.statistics.registration import NONE, entry_hashes, read_registration
+from chainofsteps.videos.bench_cases import chosen
+from chainofsteps.videos.vbvr import list_cases
 
 HERE = Path.cwd()
 OVERLAYS = [path.relative_to(HERE) if path.is_relative_to(HERE) else path for path in workflow.overwrite_configfiles]
@@ -150,6 +154,26 @@ def get_bench_state(wildcards):
     return hashlib.sha256(repr(states).encode()).hexdigest()
 
 
+@functools.cache
+@or_exit()
+def get_bench_cases():
+    """Names of the bench's cases that are asked for, as its folders are now: how many there are decides the shards."""
+    if not config["vbvr"]:
+        raise Refused("config/config.yaml", "vbvr", "nothing", "the folder of VBVR-Bench or VBVR-Pro-Bench")
+    names, asked = list_cases(config["vbvr"]), config["bench"]
+    return [names[number] for number in chosen(names, asked["tasks"], asked["count"])]
+
+
+def get_bench_shards(at_once):
+    """First group of so many cases of the bench, and the one behind the last, of each shard."""
+    return share_out(len(case_groups(len(get_bench_cases()), at_once)), SHARDS)
+
+
+def get_shards_of_bench(output, at_once):
+    """An output of all shards of the bench, in the order of their cases."""
+    return lambda wildcards: expand(output, shard=range(len(get_bench_shards(at_once))), **wildcards)
+
+
 def get_bench_settings(wildcards):
     """What is changed on the way, or made with fewer steps and frames."""
     kinds = {"interventions": ("erasure", "plant"), "orders": ("orders",)}
@@ -159,8 +183,8 @@ def get_bench_settings(wildcards):
 
 @or_exit()
 def get_scorers(wildcards):
-    """No file: that the scorers are installed is asked before anything is sampled."""
-    find_scorers()
+    """No file: whether scorers are installed, and have a score for each case, is asked before anything is sampled."""
+    check_scorable(config["vbvr"], get_bench_cases(), find_scorers())
     return []
 
 

@@ -1,7 +1,7 @@
 """
 Takes the cases of VBVR-Bench or VBVR-Pro-Bench through a model, on request (`snakemake vbvr`): what is sampled, erased,
 planted, and made with fewer steps and frames, read by motion since there is no symbolic truth. `snakemake vbvr_scores`
-gives the finished videos to others' scorers, with controls.
+gives the finished videos to others' scorers, with controls. Shards of cases are joined to the same bytes.
 
 REQUIRED INPUTS: the folder that `vbvr` of the configuration names, the model's folder or its place on the hub
 OUTPUTS: {results}/bench/{model}/ (never made by the default target)
@@ -10,6 +10,7 @@ OUTPUTS: {results}/bench/{model}/ (never made by the default target)
 ASKED_OF_BENCH = config["bench"]
 BENCH = RESULTS / "bench" / ASKED_OF_BENCH["model"]
 BENCH_LOGS = LOGS / "bench" / ASKED_OF_BENCH["model"]
+BENCH_AT_ONCE = cases_a_batch(ASKED_OF_BENCH["batch"], len(ASKED_OF_BENCH["seeds"]))
 
 
 wildcard_constraints:
@@ -93,6 +94,83 @@ rule intervene_in_bench:
         "Intervene in the bench: {wildcards.bench_kind}"
     script:
         "../scripts/intervene_in_bench.py"
+
+
+if SHARDS > 1:
+
+    use rule sample_bench as sample_bench_shard with:
+        output:
+            features=BENCH / "features_{sampled}" / "shard_{shard}.nc",
+            videos=directory(BENCH / "features_{sampled}" / "videos_{shard}"),
+        log:
+            BENCH_LOGS / "features_{sampled}" / "shard_{shard}.log",
+        benchmark:
+            BENCH_LOGS / "features_{sampled}" / "shard_{shard}.tsv"
+        params:
+            root=config["vbvr"],
+            model=get_entry(ASKED_OF_BENCH["model"]),
+            name=ASKED_OF_BENCH["model"],
+            experiment=lambda wildcards: ASKED_OF_BENCH["experiments"][wildcards.sampled],
+            seeds=ASKED_OF_BENCH["seeds"],
+            grid=ASKED_OF_BENCH["grid"],
+            batch=ASKED_OF_BENCH["batch"],
+            shard=lambda wildcards: get_bench_shards(BENCH_AT_ONCE)[int(wildcards.shard)],
+        message:
+            "Sample shard {wildcards.shard} of the bench, {wildcards.sampled}"
+
+    use rule intervene_in_bench as intervene_in_bench_shard with:
+        output:
+            BENCH / "{bench_kind}" / "shard_{shard}.nc",
+        log:
+            BENCH_LOGS / "{bench_kind}" / "shard_{shard}.log",
+        benchmark:
+            BENCH_LOGS / "{bench_kind}" / "shard_{shard}.tsv"
+        params:
+            root=config["vbvr"],
+            model=get_entry(ASKED_OF_BENCH["model"]),
+            name=ASKED_OF_BENCH["model"],
+            settings=get_bench_settings,
+            seeds=ASKED_OF_BENCH["seeds"],
+            grid=ASKED_OF_BENCH["grid"],
+            batch=ASKED_OF_BENCH["batch"],
+            shard=lambda wildcards: get_bench_shards(1)[int(wildcards.shard)],
+        message:
+            "Intervene in shard {wildcards.shard} of the bench: {wildcards.bench_kind}"
+
+    ruleorder: join_bench_features > sample_bench
+    ruleorder: join_bench_interventions > intervene_in_bench
+
+    rule join_bench_features:
+        input:
+            shards=get_shards_of_bench(rules.sample_bench_shard.output.features, BENCH_AT_ONCE),
+            videos=get_shards_of_bench(rules.sample_bench_shard.output.videos, BENCH_AT_ONCE),
+            modules=get_modules("workflow/scripts/join_shards.py"),
+        output:
+            features=rules.sample_bench.output.features,
+            videos=directory(BENCH / "videos_{sampled}"),
+        log:
+            BENCH_LOGS / "features_{sampled}" / "join.log",
+        conda:
+            "../../environment.yml"
+        params:
+            schema="bench_features",
+        message:
+            "Join the shards of the bench, {wildcards.sampled}"
+        script:
+            "../scripts/join_shards.py"
+
+    use rule join_trajectories as join_bench_interventions with:
+        input:
+            shards=get_shards_of_bench(rules.intervene_in_bench_shard.output, 1),
+            modules=get_modules("workflow/scripts/join_shards.py"),
+        output:
+            rules.intervene_in_bench.output,
+        log:
+            BENCH_LOGS / "{bench_kind}" / "join.log",
+        params:
+            schema="bench_{bench_kind}",
+        message:
+            "Join the shards of the bench: {wildcards.bench_kind}"
 
 
 rule tabulate_bench:

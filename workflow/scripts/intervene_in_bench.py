@@ -1,4 +1,4 @@
-"""Erase and plant in videos of a bench, or make them with fewer steps and frames."""
+"""Erase and plant in videos of a bench, or make them with fewer steps and frames; of all cases or a shard."""
 
 import functools
 
@@ -10,7 +10,7 @@ from chainofsteps.experiments.arms import join_groups
 from chainofsteps.experiments.bench import fewer_frames_and_steps, intervene
 from chainofsteps.models.placement import opened, precision, revision_of
 from chainofsteps.refusal import at_the_door
-from chainofsteps.sampling.parts import Parts, file_hashes
+from chainofsteps.sampling.parts import Parts, file_hashes, write_shard
 from chainofsteps.videos.bench_cases import ground_truth
 
 with at_the_door(snakemake.log[0]):
@@ -29,7 +29,9 @@ with at_the_door(snakemake.log[0]):
             one = cases.isel(case=[case])
             return act(pipe, one, model, settings, seeds, batch, truth_of, tuple(snakemake.params.grid))
 
-        made = [parts.part(f"case_{case:06d}", functools.partial(make, case)) for case in range(cases.sizes["case"])]
+        shard = snakemake.params.get("shard")
+        numbers = range(*(shard or (cases.sizes["case"],)))
+        made = [parts.part(f"case_{case:06d}", functools.partial(make, case)) for case in numbers]
         outcome = join_groups(made)
         outcome.attrs |= {
             "model_id": snakemake.params.name,
@@ -40,5 +42,8 @@ with at_the_door(snakemake.log[0]):
             "scheduler": type(pipe.scheduler).__name__,
             "dtype": precision(pipe),
         }
-        datasets.write(outcome, snakemake.output[0], f"bench_{kind}")
+        if shard:
+            write_shard(outcome, snakemake.output[0])
+        else:
+            datasets.write(outcome, snakemake.output[0], f"bench_{kind}")
         parts.remove()

@@ -1,11 +1,11 @@
-"""Join the shards of a job; see chainofsteps.datasets for the variables made."""
+"""Join the shards of a job, and their videos where they have some; see chainofsteps.datasets for the variables made."""
 
 import shutil
 from pathlib import Path
 
 from chainofsteps import datasets
 from chainofsteps.refusal import at_the_door
-from chainofsteps.sampling.parts import join_shards
+from chainofsteps.sampling.parts import gather, join_shards
 
 with at_the_door(snakemake.log[0]):
     output = Path(snakemake.output[0])
@@ -14,5 +14,7 @@ with at_the_door(snakemake.log[0]):
     shutil.rmtree(folder, ignore_errors=True)
     try:
         datasets.write(join_shards(snakemake.input.shards, folder), output, snakemake.params.schema)
+        if videos := snakemake.input.get("videos"):
+            gather(videos, folder / "videos").rename(snakemake.output.videos)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,10 +1,10 @@
 """Choose cases of a bench and bring them to a model's size; nothing of the model is loaded but its tokenizer."""
 
 from chainofsteps import datasets
-from chainofsteps.models.check import check_fit, check_folder, read_manifest
+from chainofsteps.models.check import check_fit, check_folder, network_size, read_manifest
 from chainofsteps.models.prompts import check_prompts
 from chainofsteps.refusal import at_the_door
-from chainofsteps.videos.bench_cases import choose_cases, model_cases
+from chainofsteps.videos.bench_cases import check_lengths, choose_cases, model_cases
 
 with at_the_door(snakemake.log[0]):
     model = snakemake.params.model
@@ -14,6 +14,8 @@ with at_the_door(snakemake.log[0]):
     check_fit(folder, model["frames"], model["height"], model["width"])
     index = datasets.read(snakemake.input.index[0], "bench")
     index = choose_cases(index, snakemake.params.tasks, snakemake.params.case_count)
+    _, latent_frames = network_size(folder, model["frames"])
+    check_lengths(snakemake.params.root, index, latent_frames)
     prompts = dict(zip(index["case"].values.astype(str), index["prompt"].values.astype(str), strict=True))
     check_prompts(folder, prompts, model["max_sequence_length"])
     cases = model_cases(snakemake.params.root, index, model["height"], model["width"])

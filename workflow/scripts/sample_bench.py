@@ -1,4 +1,4 @@
-"""Sample the cases of a bench: features of every step, and the finished videos as files."""
+"""Sample the cases of a bench, or a shard of them: features of every step, and the finished videos as files."""
 
 import functools
 import math
@@ -16,7 +16,7 @@ from chainofsteps.readout.bench import bench_features
 from chainofsteps.refusal import at_the_door
 from chainofsteps.sampling.loop import prepare_order
 from chainofsteps.sampling.orders import decoded_steps
-from chainofsteps.sampling.parts import Parts, case_groups, file_hashes
+from chainofsteps.sampling.parts import Parts, case_groups, cases_a_batch, file_hashes, gather, write_shard
 from chainofsteps.sampling.trajectories import sample_trajectories
 from chainofsteps.videos.bench_cases import ground_truth, write_videos
 
@@ -26,7 +26,10 @@ with at_the_door(snakemake.log[0]):
     cases = datasets.read(snakemake.input.cases[0], "bench_cases")
     files = [*snakemake.input.cases, *snakemake.input.weights, *snakemake.input.modules]
     # All clean estimates of a bench would fill the memory: some cases are sampled, read and kept, then the next.
-    at_once = max(1, batch // len(seeds))
+    groups = case_groups(cases.sizes["case"], cases_a_batch(batch, len(seeds)))
+    shard = snakemake.params.get("shard")
+    if shard:
+        groups = groups[slice(*shard)]
     with opened(model) as pipe:
         basis = [dict(snakemake.params.items()), file_hashes(files), snakemake.threads, str(pipe._execution_device)]
         parts = Parts(f"{snakemake.output.features}.parts", basis)
@@ -52,18 +55,21 @@ with at_the_door(snakemake.log[0]):
             kept.remove()
             return features
 
-        groups = case_groups(cases.sizes["case"], at_once)
-        made = [parts.part(f"cases_{first:06d}", functools.partial(make, first, end)) for first, end in groups]
-        features = join_groups(made).assign_attrs(
-            datasets.attributes([each.attrs["config_hash"] for each in made] + [snakemake.params.grid]),
+        made = {
+            f"cases_{first:06d}": parts.part(f"cases_{first:06d}", functools.partial(make, first, end))
+            for first, end in groups
+        }
+        hashes = {name: each.attrs["config_hash"] for name, each in made.items()} | {"grid": snakemake.params.grid}
+        features = join_groups(list(made.values())).assign_attrs(
+            datasets.attributes(list(hashes.values())),
             model_id=snakemake.params.name,
             model_revision=revision_of(model),
             experiment=snakemake.wildcards.sampled,
         )
-        videos = parts.folder / "videos"
-        shutil.rmtree(videos, ignore_errors=True)
-        for first, _ in groups:
-            shutil.copytree(parts.folder / f"videos_{first:06d}", videos, dirs_exist_ok=True)
-        datasets.write(features, snakemake.output.features, "bench_features")
+        videos = gather((parts.folder / f"videos_{first:06d}" for first, _ in groups), parts.folder / "videos")
+        if shard:
+            write_shard(features, snakemake.output.features, hashes)
+        else:
+            datasets.write(features, snakemake.output.features, "bench_features")
         videos.rename(snakemake.output.videos)
         parts.remove()

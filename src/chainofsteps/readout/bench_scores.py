@@ -14,19 +14,34 @@ from chainofsteps.readout.scorers import CONTROLS, METRICS, TRUTH, Scorers, cont
 from chainofsteps.refusal import Refused
 from chainofsteps.videos.bench_cases import resized, unchanged_case, video_name
 from chainofsteps.videos.files import read_video, write_video
+from chainofsteps.videos.vbvr import picture_size
 
 
-def check_tasks(cases: xr.Dataset, scorers: Scorers) -> None:
-    """Refuse a task without a scorer: it would be scored by picture quality alone, in silence.
+def check_scorable(root: str | Path, names: Sequence[str], scorers: Scorers) -> None:
+    """Refuse what cannot be scored; nothing but folders and the heads of pictures is read.
+
+    Parameters
+    ----------
+    root : path
+        Folder of the bench.
+    names : sequence of str
+        ``split/task/number`` of each case.
+    scorers : Scorers
 
     Raises
     ------
     Refused
+        A task without a scorer, which would be scored by picture quality alone, in silence; pictures with an odd side,
+        in whose size no video can be written.
     """
-    for task in cases["task"].values.astype(str):
+    for name in names:
+        task, picture = name.split("/")[1], Path(root, name, "first_frame.png")
         if task not in scorers.tasks:
             accepted = f"one of the {len(scorers.tasks)} tasks of {scorers.name} {scorers.version}"
             raise Refused("config/config.yaml", "bench.tasks", task, accepted)
+        height, width = picture_size(picture)
+        if height % 2 or width % 2:
+            raise Refused(picture, "pixels", f"{height} x {width}", "even sides, as scored videos need them")
 
 
 def score_bench(
@@ -63,9 +78,9 @@ def score_bench(
     Raises
     ------
     Refused
-        A task without a scorer; a video that is missing or broken; a case that changed.
+        As `check_scorable`; a video that is missing or broken; a case that changed.
     """
-    check_tasks(cases, scorers)
+    check_scorable(root, cases["case"].values.astype(str).tolist(), scorers)
     made: list[list[float | None]] = []
     controls: list[list[float | None]] = []
     file = scratch / "video.mp4"

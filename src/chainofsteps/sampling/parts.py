@@ -17,7 +17,7 @@ import xarray as xr
 
 from chainofsteps import datasets
 
-_BASIS, _ORDER, _WORLDS = "basis", "order_of_variables", "hashes_of_worlds"
+_BASIS, _ORDER, _HASHES = "basis", "order_of_variables", "hashes_of_parts"
 
 
 def file_hashes(paths: Iterable[str | Path]) -> dict[str, str]:
@@ -60,6 +60,11 @@ def case_groups(cases: int, at_once: int) -> list[tuple[int, int]]:
     """First case, and the one behind the last, of each group of so many cases; 0: one group."""
     size = at_once or cases
     return [(first, min(first + size, cases)) for first in range(0, cases, size)]
+
+
+def cases_a_batch(batch: int, seeds: int) -> int:
+    """Cases whose streams, one a seed, fill a batch; one where it has more."""
+    return max(1, batch // seeds)
 
 
 def ordered(dataset: xr.Dataset, names: Iterable[str]) -> xr.Dataset:
@@ -195,12 +200,20 @@ class Parts:
         shutil.rmtree(self.folder)
 
 
+def gather(folders: Iterable[str | Path], target: Path) -> Path:
+    """Copy what folders hold into one, and nothing of an earlier attempt; it is returned."""
+    shutil.rmtree(target, ignore_errors=True)
+    for folder in folders:
+        shutil.copytree(folder, target, dirs_exist_ok=True)
+    return target
+
+
 def _load(path: Path) -> xr.Dataset:
     with open_part(path) as dataset:
         return dataset.load()
 
 
-def write_shard(dataset: xr.Dataset, path: str | Path, hashes: dict[str, str] | None = None) -> None:
+def write_shard(dataset: xr.Dataset, path: str | Path, hashes: dict[str, object] | None = None) -> None:
     """Keep what a shard of the cases gave.
 
     Parameters
@@ -209,14 +222,15 @@ def write_shard(dataset: xr.Dataset, path: str | Path, hashes: dict[str, str] | 
         What the run would give, had it no other cases.
     path : path
     hashes : dict, optional
-        Of a run in several worlds: the configuration's hash of each.
+        What the configuration's hash of the whole is made of, by name, where that of a shard does not say it: the hash
+        of each world, or group of cases.
 
     Raises
     ------
     Refused
         See :func:`chainofsteps.datasets.write_file`.
     """
-    write_part(dataset, path, **({} if hashes is None else {_WORLDS: json.dumps(hashes)}))
+    write_part(dataset, path, **({} if hashes is None else {_HASHES: json.dumps(hashes)}))
 
 
 def join_shards(paths: Sequence[str | Path], folder: str | Path) -> xr.Dataset:
@@ -239,15 +253,17 @@ def join_shards(paths: Sequence[str | Path], folder: str | Path) -> xr.Dataset:
         shards = [stack.enter_context(open_part(path)) for path in paths]
         first, *_ = shards
         joined = xr.Dataset(attrs=first.attrs)
-        hashes: dict[str, str] = {}
+        hashes: dict[str, object] = {}
         for shard in shards:
-            hashes |= json.loads(shard.attrs.get(_WORLDS, "{}"))
+            given = json.loads(shard.attrs.get(_HASHES, "{}"))
+            # What all shards name comes behind what each one adds, as in a run of one piece.
+            hashes = {name: value for name, value in hashes.items() if name not in given} | given
         for name, variable in first.variables.items():
             if variable.dims[:1] in (("case",), ("world",)):
                 variable = _stacked([shard.variables[name] for shard in shards], parts, str(name))
             variable = variable.load()
             joined = joined.assign_coords({name: variable}) if name in first.coords else joined.assign({name: variable})
-    if joined.attrs.pop(_WORLDS, None) is not None:
+    if joined.attrs.pop(_HASHES, None) is not None:
         joined.attrs |= datasets.attributes(list(hashes.values()))
     return joined
 

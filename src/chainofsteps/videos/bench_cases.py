@@ -19,13 +19,13 @@ from chainofsteps.videos.vbvr import BenchCase, load_case
 SEED_BITS = 62
 
 
-def choose_cases(index: xr.Dataset, tasks: Sequence[str], count: int) -> xr.Dataset:
-    """The first cases of each task.
+def chosen(names: Sequence[str], tasks: Sequence[str], count: int) -> list[int]:
+    """Where the first cases of each task stand among all cases of a bench.
 
     Parameters
     ----------
-    index : Dataset
-        By the ``bench`` schema.
+    names : sequence of str
+        ``split/task/number`` of each case.
     tasks : sequence of str
         Names of generators; all of them where none is given.
     count : int
@@ -36,16 +36,43 @@ def choose_cases(index: xr.Dataset, tasks: Sequence[str], count: int) -> xr.Data
     Refused
         A task that the bench does not have.
     """
-    names = index["task"].values.astype(str)
+    groups = [tuple(name.split("/")[:2]) for name in names]
     for task in tasks:
-        check_choice("config/config.yaml", "bench.tasks", task, sorted(set(names)))
-    groups = list(zip(index["split"].values.astype(str), names, strict=True))
-    kept = [
+        check_choice("config/config.yaml", "bench.tasks", task, sorted({group[1] for group in groups}))
+    return [
         number
         for number, group in enumerate(groups)
         if (not tasks or group[1] in tasks) and groups[:number].count(group) < count
     ]
-    return index.isel(case=kept)
+
+
+def choose_cases(index: xr.Dataset, tasks: Sequence[str], count: int) -> xr.Dataset:
+    """The first cases of each task; `index` by the ``bench`` schema, the others as of `chosen`."""
+    return index.isel(case=chosen(index["case"].values.astype(str).tolist(), tasks, count))
+
+
+def check_lengths(root: str | Path, index: xr.Dataset, latent_frames: int) -> None:
+    """Refuse a ground truth of fewer frames than a model has latent frames.
+
+    All that is said of frames here is said of latent frames. Brought to the model's number of frames, such a video
+    would show several of them the same picture: a truth that stands still where the bench's own moves.
+
+    Parameters
+    ----------
+    root : path
+        Folder of the bench.
+    index : Dataset
+        By the ``bench`` schema: the chosen cases.
+    latent_frames : int
+
+    Raises
+    ------
+    Refused
+    """
+    for name, frames in zip(index["case"].values.astype(str), index["frames"].values.tolist(), strict=True):
+        if frames < latent_frames:
+            accepted = f"at least {latent_frames}, the model's latent frames"
+            raise Refused(Path(root, name, "ground_truth.mp4"), "frames", frames, accepted)
 
 
 def case_seed(case_id: str) -> int:

@@ -58,6 +58,20 @@ class BenchCase:
     digest: str
 
 
+def list_cases(root: str | Path) -> list[str]:
+    """Names of the cases of a bench, in their order: its folders are looked at, no file is.
+
+    Raises
+    ------
+    Refused
+        No case; a folder with another name.
+    """
+    names = [folder.relative_to(root).as_posix() for folder in _case_folders(Path(root))]
+    if not names:
+        raise Refused(root, "cases", "none", "{split}/{task}_data-generator/{five digits}/")
+    return names
+
+
 def index_tree(root: str | Path) -> xr.Dataset:
     """What a bench holds: every case is looked at, none is decoded.
 
@@ -78,9 +92,7 @@ def index_tree(root: str | Path) -> xr.Dataset:
         prompt that is empty or too long; pictures and video of different sizes; a video of fewer than two frames.
     """
     root = Path(root)
-    rows = [_measured(root, folder) for folder in _case_folders(root)]
-    if not rows:
-        raise Refused(root, "cases", "none", "{split}/{task}_data-generator/{five digits}/")
+    rows = [_measured(root, root / name) for name in list_cases(root)]
     columns = {key: [row[key] for row in rows] for key in rows[0]}
     texts = {key: ("case", np.array(columns[key], object)) for key in ("prompt", "split", "task", "digest")}
     sizes = {key: ("case", np.array(columns[key], np.int32)) for key in ("frames", "height", "width")}
@@ -170,12 +182,23 @@ def _check_json(path: Path) -> None:
         raise Refused(path, "content", type(content).__name__, "a JSON object")
 
 
-def _check_picture(path: Path, shape: VideoShape) -> None:
+def picture_size(path: str | Path) -> tuple[int, int]:
+    """Height and width of a picture, which is not decoded.
+
+    Raises
+    ------
+    Refused
+        No PNG picture.
+    """
     try:
         with Image.open(path, formats=["PNG"]) as picture:
-            width, height = picture.size
+            return picture.size[::-1]
     except _BAD_PICTURE as error:
         raise Refused(path, "content", error, "a PNG picture") from None
+
+
+def _check_picture(path: Path, shape: VideoShape) -> None:
+    height, width = picture_size(path)
     if (height, width) != (shape.height, shape.width):
         accepted = f"{shape.height} x {shape.width}, as the video has them"
         raise Refused(path, "pixels", f"{height} x {width}", accepted)

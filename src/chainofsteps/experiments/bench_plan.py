@@ -18,6 +18,7 @@ from chainofsteps.experiments.erasure import erasure_arms
 from chainofsteps.experiments.orders import plan_runs
 from chainofsteps.models.check import outline
 from chainofsteps.models.placement import check_memory, resident_gb
+from chainofsteps.sampling.orders import decoded_steps
 
 TOTAL = "total"
 _ANY = GivenCase("any", 0, "", np.zeros((1, 1, 3), np.uint8))
@@ -61,8 +62,8 @@ def plan_bench(model: Mapping, bench: Mapping) -> pd.DataFrame:
     for name, asked in bench["experiments"].items():
         run = _sampled(model, asked, bench)
         frames = len(run.streams) * math.prod(model[side] for side in ("frames", "height", "width")) * 3
-        steps = len(timetable(pipe, run.settings).active)
-        # As many cases as fill a batch are sampled at once; each keeps all of its steps until they are read.
+        steps = len(decoded_steps(asked, len(timetable(pipe, run.settings).active)))
+        # As many cases as fill a batch are sampled at once; each keeps its decoded steps until they are read.
         at_once = min(cases, max(1, bench["batch"] // len(bench["seeds"])))
         rows[f"features_{name}"] = _row(
             evaluations=cases * evaluations(pipe, run),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import multiprocessing
 import runpy
@@ -56,7 +57,10 @@ class Job:
 
     def run(self) -> Path:
         """Run the script here, to its end."""
-        runpy.run_path(str(self._script), {"snakemake": self})
+        try:
+            runpy.run_path(str(self._script), {"snakemake": self})
+        finally:
+            gc.unfreeze()  # this process, unlike a script's own, goes on
         return self.path
 
     def killed(self, seconds: float = 300.0, parts: float = math.inf) -> bool:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.bench import write_bench
+
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -52,6 +54,7 @@ def test_its_commands_are_there_and_its_rules_can_be_planned(clone, commands):
     written = f"VBVR-Wan2.2  # (v)\n    commit: {'a' * 40}\n"
     path.write_text(path.read_text().replace("VBVR-Wan2.2  # (v)\n", written, 1))
     scorers = all(importlib.util.find_spec(name) for name in ("lmms_eval", "cv2"))
+    write_bench(clone.folder / "VBVR-Bench")  # asked for where there are scorers
     for words in commands:
         if words[0] == "snakemake" and "plan_vbvr" not in words and (scorers or "vbvr_scores" not in words):
             done = clone.snakemake("-n", *(word for word in words[1:] if word != "-n"))

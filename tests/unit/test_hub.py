@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RevisionNotFoundError
 from safetensors.numpy import save_file
 
 from chainofsteps.models import check
@@ -265,6 +265,22 @@ def test_a_network_is_tried_again_and_a_refusal_is_not(monkeypatch):
         with pytest.raises(Refused):
             ours.fetch("/nowhere/tiny", hubs.REPOSITORY, hubs.COMMIT)
         assert len(asked) == times
+
+
+@pytest.mark.parametrize(("status", "times"), [(403, 1), (503, 3)])
+def test_what_a_files_address_answers_is_told(tmp_path, monkeypatch, status, times):
+    """The client says of it only that the file is not here, as without a network."""
+
+    def snapshot(*_, **__):
+        asked.append(1)
+        raise LocalEntryNotFoundError("check your connection") from hub_error(HfHubHTTPError, status)
+
+    monkeypatch.setattr(ours, "_PAUSES", (0, 0))
+    asked = []
+    monkeypatch.setattr(ours, "snapshot_download", snapshot)
+    with pytest.raises(Refused, match="given the hub says no"):
+        ours._persistently(lambda: ours._download(tmp_path, "lab/tiny", "f" * 40, []))
+    assert len(asked) == times
 
 
 def hub_error(kind, status):

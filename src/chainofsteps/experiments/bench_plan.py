@@ -19,6 +19,7 @@ from chainofsteps.experiments.orders import plan_runs
 from chainofsteps.models.check import outline
 from chainofsteps.models.placement import check_memory, resident_gb
 from chainofsteps.sampling.orders import decoded_steps
+from chainofsteps.sampling.parts import cases_a_batch
 
 TOTAL = "total"
 _ANY = GivenCase("any", 0, "", np.zeros((1, 1, 3), np.uint8))
@@ -46,7 +47,8 @@ def plan_bench(model: Mapping, bench: Mapping) -> pd.DataFrame:
         A row for each file made, for ``fetch`` and for the ``total``. ``evaluations`` of single states, both guidance
         passes counted; ``decoded`` videos, a clean estimate being one; ``hours`` of one device at the plan's rates,
         which videos of fewer frames stay below. At most, with videos uncompressed: ``scratch_gb``, of decoded steps
-        while a job runs, and ``kept_gb``.
+        while one job runs (so many times as jobs run beside each other), and ``kept_gb``, without the videos of
+        shards, which stay beside the joined ones.
 
     Raises
     ------
@@ -64,7 +66,7 @@ def plan_bench(model: Mapping, bench: Mapping) -> pd.DataFrame:
         frames = len(run.streams) * math.prod(model[side] for side in ("frames", "height", "width")) * 3
         steps = len(decoded_steps(asked, len(timetable(pipe, run.settings).active)))
         # As many cases as fill a batch are sampled at once; each keeps its decoded steps until they are read.
-        at_once = min(cases, max(1, bench["batch"] // len(bench["seeds"])))
+        at_once = min(cases, cases_a_batch(bench["batch"], len(bench["seeds"])))
         rows[f"features_{name}"] = _row(
             evaluations=cases * evaluations(pipe, run),
             decoded=cases * len(run.streams) * steps,
@@ -83,6 +85,7 @@ def plan_bench(model: Mapping, bench: Mapping) -> pd.DataFrame:
     seconds += plan["decoded"] * bench["plan"]["seconds_per_video"]
     plan.insert(2, "hours", seconds / 3600)
     plan.loc[TOTAL] = plan.sum()
+    plan.loc[TOTAL, "scratch_gb"] = plan["scratch_gb"].iloc[:-1].max()
     return plan.astype({"evaluations": int, "decoded": int}).rename_axis("made")
 
 

@@ -257,7 +257,9 @@ def _download(part: Path, repository: str, commit: str, files: list[HubFile]) ->
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise
         accepted = "a network; call again, and it goes on"
-        raise _failure(error)(repository, "download", _first_line(error), accepted) from None
+        # The client hides behind a missing entry what a file's address has answered.
+        answered = error.__cause__ if isinstance(error.__cause__, HfHubHTTPError) else error
+        raise _failure(answered)(repository, "download", _first_line(answered), accepted) from None
     # Without a network the client takes what is in the folder for the answer.
     for file in files:
         if not (part / file.name).is_file():

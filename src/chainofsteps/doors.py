@@ -25,7 +25,6 @@ from chainofsteps.models.check import (
 )
 from chainofsteps.refusal import Refused
 from chainofsteps.sampling.orders import build_order
-from chainofsteps.sampling.parts import shard_bounds
 from chainofsteps.statistics.claims import FEATURES, check_entries, check_experiments
 
 SCHEMAS = Path("workflow/schemas")
@@ -631,6 +630,8 @@ def check_space(config: dict, model: dict) -> None:
     ------
     Refused
     """
+    from chainofsteps.sampling.parts import shard_bounds  # with it comes xarray, which other doors do without
+
     frame = model["height"] * model["width"] * 3
     cases, seeds = config["cases"]["count"], len(config["seeds"])
     bounds = shard_bounds(cases, seeds, config["batch"], config["shards"])

@@ -108,9 +108,10 @@ def test_fast_kernels_answer_as_the_networks_own(tiny_pipeline, form):
         assert list(pipe.transformer.state_dict()) == names
         with torch.no_grad():
             torch.testing.assert_close(norm(x), normalised, rtol=1e-5, atol=1e-6)
-        assert "forward" in vars(norm)
+        assert "forward" in vars(norm) and "forward" in vars(block)
         raise ZeroDivisionError
-    assert (block.attn1.processor, block.ffn.net[0]) == own and "forward" not in vars(norm)
+    assert (block.attn1.processor, block.ffn.net[0]) == own
+    assert "forward" not in vars(norm) | vars(block)
 
 
 def test_fast_kernels_leave_other_networks_alone(tiny_pipeline):
@@ -123,6 +124,16 @@ def test_fast_kernels_leave_other_networks_alone(tiny_pipeline):
             block = network.blocks[0]
             assert not isinstance(block.ffn.net[0], FusedGELU)
             assert ("forward" in vars(block.attn1.norm_q)) == (network is adapted)
+            assert ("forward" in vars(block)) == (network is adapted)
+
+
+def test_fast_kernels_leave_a_hooks_forward_alone(tiny_pipeline):
+    network = copy.deepcopy(tiny_pipeline("ti2v").transformer)
+    block = network.blocks[0]
+    block.forward = hook = block.forward  # as accelerate puts itself there
+    with fast_kernels(network, torch.device("cpu")):
+        assert block.forward is hook and "forward" in vars(network.blocks[1])
+    assert block.forward is hook
 
 
 def test_fast_kernels_leave_a_network_alone_that_will_compute_on_a_gpu(tiny_pipeline):

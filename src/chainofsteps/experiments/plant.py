@@ -78,10 +78,15 @@ def _place(order: Order, frame: int, step: int) -> tuple[int, int] | None:
     return None if finished_last else (own_evaluation(order, frame, step), frame)
 
 
-def _encoded(pipe: WanImageToVideoPipeline, cases: list[worlds.Case], batch: int) -> torch.Tensor:
+def encode_plans(pipe: WanImageToVideoPipeline, cases: list[worlds.Case], batch: int) -> torch.Tensor:
     """Latents of what is planted in each case, (case, plan, channel, latent_frame, row, col)."""
     videos = np.concatenate([[case.render(plan) for plan in plans_to_plant(case)] for case in cases])
     return encode(pipe, videos, batch).unflatten(0, (len(cases), PLANS))
+
+
+def blanks(pipe: WanImageToVideoPipeline, cases: list[worlds.Case], batch: int) -> torch.Tensor:
+    """As `encode_plans`, of nothing: what a run takes is known with them, and none need be encoded."""
+    return torch.zeros(len(cases), PLANS)
 
 
 def plan_plant(
@@ -91,17 +96,14 @@ def plan_plant(
     settings: dict,
     seeds: list[int],
     batch: int,
-    blank: bool = True,
+    latents_of: Callable[[WanImageToVideoPipeline, list[worlds.Case], int], torch.Tensor] = blanks,
 ) -> list[Run]:
-    """The runs of this experiment, one; arguments as `run_plant`.
-
-    What a run takes is known with blank plants, which need not be encoded.
-    """
+    """The runs of this experiment, one; arguments as `run_plant`, and what is planted in the cases."""
     loop = run_settings(model, settings["order"], settings["steps"], batch)
     order = timetable(pipe, loop)
     drawn = cases_in(cases)
     pairs = [plans_to_plant(case) for case in drawn]
-    latents = torch.zeros(len(drawn), PLANS) if blank else _encoded(pipe, drawn, batch)
+    latents = latents_of(pipe, drawn, batch)
     arms = [Arm(CLEAN, {"planted": -1, "planted_step": -1, "planted_after": -1, "written": CLEAN})]
     for step, after in itertools.product(settings["at_steps"], settings["frames_after"]):
         places = [_place(order, planted_frame(plans, order.active.shape[1], after), step) for plans in pairs]
@@ -142,7 +144,7 @@ def run_plant(
     Dataset
         By the ``plant`` schema.
     """
-    (run,) = plan_plant(pipe, cases, model, settings, seeds, batch, blank=False)
+    (run,) = plan_plant(pipe, cases, model, settings, seeds, batch, encode_plans)
     outcome = carry_out(pipe, run, title=cases.attrs["family"])
     plans = np.stack([plans_to_plant(case) for case in run.cases])
     planted = np.array([max(arm.coordinates["planted"], 0) for arm in run.arms])

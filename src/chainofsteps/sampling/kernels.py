@@ -1,7 +1,7 @@
 """The same network in fewer passes over memory, where it runs on a CPU in float32.
 
-What is replaced is no part of a model: rotary embedding, activation and norm are computed from the same weights by
-other kernels. Benchmarks: ``benchmarks/fast_kernels.py``, ``benchmarks/fast_norms.py``.
+What is replaced is no part of a model: rotary embedding, activation, norm and modulation are computed from the same
+weights by other kernels. Benchmarks: ``benchmarks/fast_kernels.py``, ``benchmarks/fast_norms.py``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from diffusers import AutoencoderKLWan
 from diffusers.models.activations import GELU
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanRMS_norm
-from diffusers.models.transformers.transformer_wan import WanAttention, WanAttnProcessor
+from diffusers.models.transformers.transformer_wan import WanAttention, WanAttnProcessor, WanTransformerBlock
 from torch.nn import functional
 
 
@@ -79,7 +79,7 @@ class FusedGELU(torch.nn.Module):
 def fast_kernels(network: torch.nn.Module, device: torch.device) -> Iterator[None]:
     """While this lasts, the blocks of a network on a CPU in float32 compute with these kernels; others are left alone.
 
-    The answers are the same but for the rounding of GELU (1e-5 of the mini reasoner's). They have no gradient.
+    The answers are the same but for rounding (1e-5 of the mini reasoner's). They have no gradient.
 
     Parameters
     ----------
@@ -98,6 +98,8 @@ def fast_kernels(network: torch.nn.Module, device: torch.device) -> Iterator[Non
         for norm in (attention.norm_q, attention.norm_k)
         if type(norm) is torch.nn.RMSNorm and norm.weight is not None
     ]
+    # A forward of the block's own is a hook's, as accelerate puts there.
+    modulated = [block for block in blocks if type(block) is WanTransformerBlock and "forward" not in vars(block)]
     processors = [attention.processor for attention in attentions]
     try:
         for attention in attentions:
@@ -106,14 +108,16 @@ def fast_kernels(network: torch.nn.Module, device: torch.device) -> Iterator[Non
             layers[0] = FusedGELU(gelu)
         for norm in norms:
             norm.forward = partial(_by_mean_square, weight=norm.weight, eps=norm.eps)
+        for block in modulated:
+            block.forward = partial(_modulated, block)
         yield
     finally:
         for attention, processor in zip(attentions, processors, strict=True):
             attention.set_processor(processor)
         for layers, gelu in gelus:
             layers[0] = gelu
-        for norm in norms:
-            del norm.forward
+        for replaced in (*norms, *modulated):
+            del replaced.forward
 
 
 def _is_plain(layer: torch.nn.Module) -> bool:
@@ -125,6 +129,29 @@ def _is_plain(layer: torch.nn.Module) -> bool:
 
 def _is_plain_gelu(layer: torch.nn.Module) -> bool:
     return type(layer) is GELU and layer.approximate == "tanh" and _is_plain(layer.proj)
+
+
+def _modulated(
+    block: WanTransformerBlock,
+    hidden_states: torch.Tensor,
+    encoder_hidden_states: torch.Tensor,
+    temb: torch.Tensor,
+    rotary_emb: tuple[torch.Tensor, torch.Tensor],
+) -> torch.Tensor:
+    """A block's own forward; scale with shift, and gate with sum, go once over the tokens in place of twice."""
+    parts = (block.scale_shift_table + temb).unbind(-2)
+    if temb.ndim == 3:  # one timestep for all tokens
+        parts = tuple(part[:, None] for part in parts)
+    shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = parts
+
+    normed = block.norm1(hidden_states)
+    attended = block.attn1(torch.addcmul(shift, normed, 1 + scale, out=normed), None, None, rotary_emb)
+    # A new tensor, since the given one is another's; what follows may write into it.
+    hidden_states = torch.addcmul(hidden_states, attended, gate)
+    hidden_states += block.attn2(block.norm2(hidden_states), encoder_hidden_states, None, None)
+    normed = block.norm3(hidden_states)
+    answer = block.ffn(torch.addcmul(ffn_shift, normed, 1 + ffn_scale, out=normed))
+    return hidden_states.addcmul_(answer, ffn_gate)
 
 
 def _by_mean_square(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:

@@ -37,6 +37,7 @@ rule draw_worlds:
         INTERVENTIONS / "cases" / "{world}.nc",
     log:
         LOGS / "interventions" / "cases" / "{world}.log",
+    priority: 100  # what waits for it is long
     conda:
         "../../environment.yml"
     params:
@@ -87,6 +88,7 @@ rule run_intervention:
         LOGS / "interventions" / "{model}" / "{intervention}.log",
     benchmark:
         LOGS / "interventions" / "{model}" / "{intervention}.tsv"
+    priority: 50  # the longest job of a run is one of these: started last, it is waited for
     conda:
         "../../environment.yml"
     threads: 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import xarray as xr
@@ -16,6 +16,7 @@ from chainofsteps import worlds
 from chainofsteps.experiments.arms import (
     CLEAN,
     Arm,
+    Outcome,
     Run,
     carry_out,
     cases_in,
@@ -25,6 +26,7 @@ from chainofsteps.experiments.arms import (
     run_settings,
 )
 from chainofsteps.refusal import Refused
+from chainofsteps.sampling.decode import decode
 from chainofsteps.sampling.interventions import BlockIntervention
 
 DONORS = ("other_answer", "same_answer")
@@ -144,14 +146,12 @@ def run_swap(
         By the ``swap`` schema.
     """
     (run,) = plan_swap(pipe, cases, model, settings, seeds, batch, find_donors)
-    owners = [
-        donor for case in run.cases for donor in find_donors(case, cases.attrs["purpose"], settings["donors_from"])
-    ]
-    others = [donor for pair in zip(*[iter(owners)] * len(DONORS), strict=True) for _ in seeds for donor in pair]
+    donors = [find_donors(case, cases.attrs["purpose"], settings["donors_from"]) for case in run.cases]
+    others = [donor for pair in donors for _ in seeds for donor in pair]
     outcome = carry_out(pipe, run, others=others, title=cases.attrs["family"])
-    final = outcome.plan[..., -1]
+    final = _last_states(pipe, run, outcome, donors)
     ends = outcome.others[:, -1].reshape(len(run.cases), len(seeds), len(DONORS))
-    which = np.array([DONORS.index(arm.coordinates["donor"]) if arm.name != CLEAN else 0 for arm in run.arms])
+    which = np.array([0 if arm.name == CLEAN else _donor_of(arm) for arm in run.arms])
     by_arm = ("case", "seed", "arm")
     return outcome_dataset(
         run,
@@ -161,3 +161,33 @@ def run_swap(
         flips=(by_arm, (final != final[:, :, :1]).astype(np.int8)),
         takes_donors_end=(by_arm, (final == ends[:, :, which]).astype(np.int8)),
     )
+
+
+def _donor_of(arm: Arm) -> int:
+    return DONORS.index(arm.coordinates["donor"])
+
+
+def _last_states(pipe: WanImageToVideoPipeline, run: Run, outcome: Outcome, donors: Sequence[Donors]) -> np.ndarray:
+    """State in which each video ends, (case, seed, arm), read in the scene that it shows.
+
+    That is the case's own or the donor's, whichever is nearer to the last frame: with all tokens of a donor at all
+    steps the free frames are the donor's picture, in which the case's scene finds movers that are none.
+    """
+    final = outcome.plan[..., -1].copy()
+    # Decoded once more, since an outcome keeps latents alone.
+    videos = decode(pipe, outcome.latents.flatten(0, 2), run.settings["batch"])
+    frames = videos.reshape(*run.shape, *videos.shape[1:])[:, :, :, -1]
+    for number, case in enumerate(run.cases):
+        for place, arm in enumerate(run.arms):
+            if arm.name != CLEAN:
+                donor = donors[number][_donor_of(arm)]
+                for seed, frame in enumerate(frames[number, :, place]):
+                    if _distance(frame, donor) < _distance(frame, case):
+                        final[number, seed, place] = donor.read(frame).plan
+    return final
+
+
+def _distance(frame: np.ndarray, case: worlds.Case) -> float:
+    """Mean absolute difference of a frame, uint8 (32, 32, 3), and the scene of a case without its mover."""
+    (still,) = case.render(np.array([worlds.ABSENT]))
+    return float(np.abs(frame.astype(int) - still).mean())

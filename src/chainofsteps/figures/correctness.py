@@ -67,11 +67,14 @@ def success_by_step(by_family: dict[str, dict[str, xr.Dataset]]) -> Figure:
             solved["evaluation"] = solved["step"] + 1
             line = {"label": label(experiment), "legend": False}
             sns.lineplot(solved, x="evaluation", y="solved", ax=axes[family], **line, **INTERVAL)
-        axes[family].set(xlabel="network evaluations", ylabel="share solved")
-    next(iter(axes.values())).legend(frameon=False, loc="best", fontsize="small")
+        axes[family].set(xlabel="evaluations", ylabel="share solved")
+    lines = next(iter(axes.values())).get_legend_handles_labels()
+    figure.legend(*lines, frameon=False, loc="outside right upper", fontsize="small")  # no panel has room in every run
     figure.suptitle("Success read from the clean estimate")
     first = next(iter(next(iter(by_family.values())).values()))
-    return caption(figure, f"{counts(first)} a family; mean over cases, 95 % bootstrap over cases")
+    return caption(
+        figure, f"{counts(first)} a family; over evaluations of the network; mean, 95 % bootstrap over cases"
+    )
 
 
 def success_by_difficulty(by_family: dict[str, xr.Dataset]) -> Figure:

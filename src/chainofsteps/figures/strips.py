@@ -20,7 +20,7 @@ def clean_estimate_strip(
     marked: tuple[int, int] | None = None,
     rows: int = 6,
 ) -> Figure:
-    """Clean estimates of a stream, and the ground truth below.
+    """Clean estimates of a stream, and the ground truth below, which is one right answer where there are several.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def clean_estimate_strip(
     for frame, axis in enumerate(axes[-1]):
         axis.imshow(truth["ground_truth"].isel(frame=frame).values)
         axis.set_xlabel(f"frame {frame}")
-    axes[-1, 0].set_ylabel("ground\ntruth", rotation=0, ha="right", va="center")
+    axes[-1, 0].set_ylabel("a right\nanswer", rotation=0, ha="right", va="center")
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
     if marked is not None:
@@ -63,4 +63,6 @@ def clean_estimate_strip(
             spine.set(color=sns.color_palette(PALETTE)[3], linewidth=3)
     family, experiment = trajectories.attrs["family"], label(trajectories.attrs["experiment"])
     figure.suptitle(f"Clean estimates of one {family} case, {experiment}")
-    return caption(figure, f"case {stream['case'].item()}, seed {stream['seed'].item()}; frame 0 is given")
+    waiting = (stream["active"].isel(latent_frame=slice(1, None)) == 0).any()
+    noise = "; coloured noise: a frame that still waits" if waiting else ""
+    return caption(figure, f"case {stream['case'].item()}, seed {stream['seed'].item()}; frame 0 is given{noise}")

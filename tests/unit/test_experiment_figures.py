@@ -331,10 +331,11 @@ def test_the_boundary_of_two_networks_is_drawn():
 def test_a_plant_is_followed_from_its_frame_on_and_its_base_rate_is_not():
     figure = FIGURES["plant"]["plant_outcome"]({"plant": plant()})
     assert [axis.get_title() for axis in figure.axes] == [
-        "joint\none right answer (3 videos)",
-        "joint\nseveral right answers (1 videos)",
+        "joint\none right answer\n(3 of 3 videos)",
+        "joint\nseveral right answers\n(1 of 1 video)",
     ]
-    whole = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 2]
+    whole = [line for line in figure.axes[0].get_lines() if line.get_marker() in ("o", "X", "s", "D")]
+    whole = [line for line in whole if np.isfinite(line.get_ydata()).all() and len(line.get_ydata())]
     by_style = {
         style: sorted(list(each.get_ydata()) for each in whole if each.get_linestyle() == style) for style in "-:"
     }
@@ -346,7 +347,27 @@ def test_a_video_that_shows_neither_plan_is_left_out():
     outcome = plant()
     outcome["differs"][0] = 1
     figure = FIGURES["plant"]["plant_outcome"]({"plant": outcome})
-    assert figure.axes[0].get_title() == "joint\none right answer (2 videos)"
+    assert figure.axes[0].get_title() == "joint\none right answer\n(2 of 3 videos)"
+
+
+def test_a_video_that_was_not_planted_is_no_control():
+    outcome = plant()
+    # In no frame of the first case could a plan be planted; what it happens to hold is half of one.
+    outcome["differs"][0] = 0
+    outcome["follows"][0] = 0
+    axis = FIGURES["plant"]["plant_outcome"]({"plant": outcome}).axes[0]
+    assert axis.get_title() == "joint\none right answer\n(2 of 2 videos)"
+    (control,) = (line for line in axis.get_lines() if line.get_marker() == "D" and np.isfinite(line.get_ydata()).any())
+    assert control.get_ydata().tolist() == [1, 1]
+
+
+def test_the_base_rate_of_one_planted_step_has_a_mark():
+    outcome = plant()
+    outcome = outcome.isel(arm=outcome["planted_step"].values < 2)
+    axis = FIGURES["plant"]["plant_outcome"]({"plant": outcome}).axes[0]
+    base = [line for line in axis.get_lines() if line.get_linestyle() == ":" and np.isfinite(line.get_ydata()).any()]
+    assert [line.get_marker() for line in base] == ["o", "X", "s"]
+    assert [line.get_ydata().tolist() for line in base] == [[0]] * 3
 
 
 def test_swaps_show_their_flips_by_donor():

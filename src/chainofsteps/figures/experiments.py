@@ -1,6 +1,7 @@
 """The experiments' figures: a function each, over datasets of one kind by name.
 
-For models of two networks, the place where one takes over from the other is drawn over steps and σ.
+For models of two networks, the place where one takes over from the other is drawn over steps and σ of erasures. Other
+kinds of dataset do not hold the noise level of a step.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _COLUMNS = 4
 _ENDS = (("floor", "min"), ("ceil", "max"))
 # Columns of a map whose numbers can be read.
 _MOST_WRITTEN = 10
+_MARKERS = ("o", "X", "s", "D")
 
 
 def _table(values: xr.DataArray, name: str) -> pd.DataFrame:
@@ -426,43 +428,56 @@ def plant_outcome(outcomes: Outcomes) -> Figure:
         free = outcome.isel(arm=outcome["planted"].values >= 0, frame=slice(1, None))
         kept = ["side", "differs", "answers"]
         table = free["follows"].assign_coords({each: free[each] for each in kept}).to_dataframe().reset_index()
-        video = table.groupby(["case", "seed", "arm"])["differs"].transform("max")
-        known = video.groupby([table["case"], table["seed"]]).transform("min") == 0
-        table["own"] = video == 0
-        table = table[known & (table["own"] | (table["differs"] == 1))]
+        # The two plans differ: where the clean run differs from neither, no frame could be planted.
+        at = ["case", "seed", "planted_step", "planted_after"]
+        table = table[table.groupby(at)["differs"].transform("max") > 0]
+        table["own"] = table.groupby(["case", "seed", "arm"])["differs"].transform("max") == 0
+        table["known"] = table.groupby(["case", "seed"])["own"].transform("max")
         rows.append(table.assign(panel=f"{label(outcome.attrs['order'])}\n", name=name))
     table = pd.concat(rows)
-    if table.empty:
-        return _nothing(outcomes, title, "planted plan")
     table["panel"] += table["answers"].map(
         lambda number: "one right answer" if number == 1 else "several right answers"
     )
+    videos = table.groupby(["panel", "name", "case", "seed"])["known"].first().groupby("panel").agg(["sum", "size"])
+    table = table[table["known"] & (table["own"] | (table["differs"] == 1))]
+    if table.empty:
+        return _nothing(outcomes, title, "plan planted beside the clean run's own")
     panels = list(dict.fromkeys(table["panel"]))
-    figure, axes = _panels(len(panels), 2.5, 2, sharey=True, sharex=False)
+    figure, axes = _panels(len(panels), 2.5, 3, sharey=True, sharex=False)
     places, control = ("earlier frames", "planted frame", "later frames"), "control: own plan"
     table["place"] = table["side"].map(dict(zip((-1, 0, 1), places, strict=True))).mask(table["own"], control)
-    colours = [*sns.color_palette()[: len(places)], (0.4, 0.4, 0.4)]
-    line = {"x": "planted_step", "y": "follows", "hue": "place", "hue_order": [*places, control], "palette": colours}
-    marks = {"style": "place", "style_order": [*places, control], "markers": ["o", "X", "s", "D"], "dashes": False}
+    points = {
+        "x": "planted_step",
+        "y": "follows",
+        "hue": "place",
+        "hue_order": [*places, control],
+        "palette": [*sns.color_palette()[: len(places)], (0.4, 0.4, 0.4)],
+        "markers": list(_MARKERS),
+        "dodge": 0.4,
+        "linewidth": 1.2,
+    }
+    # Larger and beneath: a ring where it is as high as the plan's.
+    ring = {"linestyle": ":", "markersize": 7, "markerfacecolor": "white", "errorbar": None, "legend": False}
     for panel, axis in zip(panels, axes, strict=True):
         part = table[table["panel"] == panel]
-        count = len(part[["name", "case", "seed"]].drop_duplicates())
         # Seeds have one value each of their case, however many of their frames differ.
         for within in (["case", "seed"], ["case"]):
             part = part.groupby([*within, "place", "written", "planted_step"], as_index=False)["follows"].mean()
         plan, base = (part[part["written"] == each] for each in ("plan", "resample"))
-        sns.lineplot(plan, legend=axis is axes[-1], ax=axis, **line, **marks, **INTERVAL)
-        sns.lineplot(base[base["place"] != control], linestyle=":", errorbar=None, legend=False, ax=axis, **line)
-        axis.set_title(f"{panel} ({count} videos)", fontsize="small")
-        axis.set(xlabel="step planted before (the frame's own)", ylabel="share that follows", ylim=(-0.04, 1.04))
-        _whole(axis)
+        base = base[base["place"] != control]
+        sns.pointplot(base, ax=axis, **ring, **points)
+        sns.pointplot(plan, legend=axis is axes[-1], markersize=4, ax=axis, **points, **INTERVAL)
+        known, planted = videos.loc[panel]
+        axis.set_title(f"{panel}\n({known} of {_some(planted, 'video')})", fontsize="small")
+        axis.set(xlabel="planted before step", ylabel="share that follows", ylim=(-0.04, 1.04))
     _figure_legend(figure, axes[-1])
     figure.suptitle(title)
     return caption(
         figure,
         f"{_counts(outcomes)}; {_MEAN};\n"
-        "frames in which the planted plan differs from the clean run's, of videos whose\n"
-        "clean run shows one of the two; dotted: base rate, nothing planted",
+        "frames in which the planted plan differs from the clean run's, of planted videos whose\n"
+        "clean run shows one of the two; open, dotted: base rate, nothing planted;\n"
+        "steps are the frame's own; no mark: there is no such frame",
     )
 
 

@@ -279,21 +279,32 @@ def test_doses_average_seeds_in_their_case():
     assert "1 to 2 cases x 2 seeds" in figure.get_supxlabel()
 
 
-@pytest.mark.parametrize("debiased", [False, True])
-def test_propagation_has_a_row_for_each_erased_step_and_none_between(debiased):
-    figure = FIGURES["erasure"]["propagation"]({"erasure": erasure()}, debiased=debiased)
-    axis, curve = figure.axes[0], next(each for each in figure.axes if "score lost" in each.get_xlabel())
+def boundaries(axis) -> list[float]:
+    return [line.get_xdata()[0] for line in axis.get_lines() if line.get_linestyle() == "-."]
+
+
+def test_propagation_has_a_row_for_each_erased_step_and_none_between():
+    figure = FIGURES["erasure"]["propagation"]({"erasure": erasure()})
+    axis, curve = figure.axes[:2]
     # Erased at steps 0 and 3 of four: two rows of equal height; nothing before the erasure.
     assert [text.get_text() for text in axis.get_yticklabels()] == ["0", "3"]
     assert axis.get_ylim() == (0, 2)
-    value = 0.6 if debiased else 0.5
     shown = np.ma.filled(axis.collections[0].get_array().astype(float), np.nan).reshape(2, STEPS)
-    np.testing.assert_allclose(shown, [[value] * 4, [np.nan] * 3 + [value]])
-    (line,) = curve.get_lines()
-    assert line.get_xdata().tolist() == [0, 0.75] and line.get_ydata().tolist() == [0.5, 1.5]
+    np.testing.assert_allclose(shown, np.sqrt([[0.6] * 4, [np.nan] * 3 + [0.6]]), rtol=1e-6)
+    assert axis.collections[0].norm.vmax == pytest.approx(0.6**0.5)
+    # In a panel of its own, step 0 at its foot as in the map.
+    line = next(line for line in curve.get_lines() if line.get_marker() == "o")
+    assert curve.get_title() == "score lost" and curve.get_ylim() == (-0.5, 1.5)
+    assert line.get_xdata().tolist() == [0, 0.75] and line.get_ydata().tolist() == [0, 1]
     # sigma 1, .75 before .6: two columns of the first network.
-    (rule,) = (each for each in axis.get_lines() if each.get_linestyle() == "-.")
-    assert rule.get_xdata()[0] == 2
+    assert boundaries(axis) == [2]
+
+
+def test_propagation_takes_what_chance_makes_negative_as_none():
+    outcome = erasure()
+    outcome["dissimilarity_debiased"] = outcome["dissimilarity_debiased"] * 0 - 0.01
+    figure = FIGURES["erasure"]["propagation"]({"erasure": outcome})
+    assert np.ma.compressed(figure.axes[0].collections[0].get_array()).tolist() == [0] * 5
 
 
 def test_the_grid_shows_each_cell():
@@ -321,11 +332,15 @@ def test_the_direction_counts_states_that_are_not_the_clean_ones():
 
 def test_the_boundary_of_two_networks_is_drawn():
     figure = FIGURES["erasure"]["same_by_step"]({"erasure": erasure()})
-    rules = [
-        line.get_xdata()[0] for axis in figure.axes[:2] for line in axis.get_lines() if line.get_linestyle() == "-."
-    ]
     # sigma 1, .75 before .6; .5, .25 behind it.
-    assert rules == [1.5, 0.6]
+    assert boundaries(figure.axes[0]) == [1.5] and boundaries(figure.axes[1]) == [0.6]
+
+
+@pytest.mark.parametrize(("boundary", "column"), [("0.6", 1), ("0.3", 1), ("0.2", 2), ("0.9", 0), ("none", None)])
+def test_the_grid_shows_the_boundary_among_the_steps_that_it_has(boundary, column):
+    # Columns are of steps 1 and 3, at sigma .75 and .25.
+    figure = FIGURES["erasure"]["damage_grid"]({"erasure": erasure().assign_attrs(boundary=boundary)})
+    assert boundaries(figure.axes[0]) == ([] if column is None else [column])
 
 
 def test_a_plant_is_followed_from_its_frame_on_and_its_base_rate_is_not():

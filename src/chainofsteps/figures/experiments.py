@@ -14,6 +14,7 @@ import pandas as pd
 import seaborn as sns
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -123,21 +124,19 @@ def _whole(axis: Axes, which: str = "x") -> None:
         getattr(axis, f"{each}axis").set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
-def _draw_boundary(axis: Axes, outcome: xr.Dataset, over: str, offset: float = 0) -> None:
-    """Where a model of two networks passes from one to the other, over ``step`` or ``sigma``.
+def _draw_boundary(axis: Axes, outcome: xr.Dataset, over: str, drawn: pd.Index | None = None) -> None:
+    """Where a model of two networks passes from one to the other, over ``step``, ``sigma`` or a heat map's ``columns``.
 
-    ``offset`` is where the axis has step 0: a heat map has it at 0.5.
+    ``drawn`` are the steps that a heat map has columns of; all steps by default.
     """
     if outcome.attrs["boundary"] == "none":
         return
     level = float(outcome.attrs["boundary"])
     before = int((outcome["sigma"].max("latent_frame") >= level).sum())
-    axis.axvline(
-        level if over == "sigma" else before - 0.5 + offset,
-        color="0.85" if offset else "0.4",
-        linestyle="-.",
-        linewidth=1,
-    )
+    columns = np.searchsorted(outcome["step"] if drawn is None else drawn, before)
+    at = {"sigma": level, "step": before - 0.5, "columns": columns}[over]
+    # A colour that no map and no line beside it has.
+    axis.axvline(at, color=sns.color_palette()[3], linestyle="-.", linewidth=1.2)
 
 
 _MEAN = "mean over cases, 95 % bootstrap over cases"
@@ -247,62 +246,62 @@ def same_by_step(outcomes: Outcomes) -> Figure:
     )
 
 
-def propagation(outcomes: Outcomes, debiased: bool = False) -> Figure:
-    """C3's matrix: unlikeness to the clean run at each later step, over the erased step; dashed, the score lost.
+def propagation(outcomes: Outcomes) -> Figure:
+    """C3's matrix: unlikeness to the clean run at each later step, over the erased step; beside it, the score lost.
 
-    Parameters
-    ----------
-    outcomes : dict
-        Name -> ``erasure`` dataset.
-    debiased : bool
-        Debiased CKA.
+    Root of 1 - CKA, debiased and 0 where chance makes it negative, as E6 takes it.
     """
-    words = f"1 - CKA{' (debiased)' * debiased}"
+    words = "root of 1 - CKA"
     title = f"Does an erased step come back? {words} to the clean run"
     found = {name: _tasks(each) for name, each in _with_scope(outcomes, "step").items()}
     found = {name: each for name, each in found.items() if each.sizes["case"]}
     if not found:
         return _nothing(outcomes, title, "erasure of a step in a world with a task")
     first, outcome = next(iter(found.items()))
-    lost = _damage(_tasks(outcomes[first])).mean(("case", "seed"))
-    kinds = list(dict.fromkeys(outcome["kind"].values))
-    figure, axes = _panels(len(kinds), 2.4, sharey=True, sharex=False)
-    low, high = (float(getattr(lost, each)()) for each in ("min", "max"))
-    for kind, axis in zip(kinds, axes, strict=True):
-        part = outcome.isel(arm=outcome["kind"].values == kind)
-        steps = _place(part, "step")
-        part, steps = part.isel(arm=np.argsort(steps)), np.sort(steps)
-        matrix = part["dissimilarity_debiased" if debiased else "dissimilarity"].mean(("case", "seed"))
-        matrix = matrix.transpose("arm", "step").values
-        matrix = np.where(np.arange(matrix.shape[1]) >= steps[:, None], matrix, np.nan)
-        axis.set_facecolor("0.9")
+    outcome = outcome.assign_coords(at=("arm", _place(outcome, "step")))
+    kinds, rows = list(dict.fromkeys(outcome["kind"].values)), np.unique(outcome["at"])
+    unlike = (outcome["dissimilarity_debiased"].clip(min=0) ** 0.5).mean(("case", "seed")).transpose("arm", "step")
+    unlike = unlike.where(outcome["step"] >= outcome["at"])
+    figure, axes = _panels(
+        len(kinds) + 1, 2.6, len(kinds) + 1, sharex=False, gridspec_kw={"width_ratios": [*[1] * len(kinds), 0.7]}
+    )
+    # Most values are far below those of the last steps: colours go with the root of what is shown.
+    norm = PowerNorm(0.5, 0, float(unlike.max()) or 1)
+    for kind, axis in zip(kinds, axes, strict=False):
+        part = unlike.isel(arm=outcome["kind"].values == kind)
         # A row an erased step: those in between may not have been erased.
+        matrix = pd.DataFrame(part.values, index=part["at"].values).reindex(rows)
+        axis.set_facecolor("0.9")
         sns.heatmap(
-            pd.DataFrame(matrix, index=steps),
-            vmin=0,
-            vmax=1,
-            cmap="cividis",
-            annot=matrix.shape[1] <= _MOST_WRITTEN,
-            fmt=".2f",
-            annot_kws={"fontsize": 5},
-            cbar=axis is axes[-1],
-            cbar_kws={"label": words},
-            ax=axis,
+            matrix, norm=norm, cmap="cividis", cbar=False, yticklabels="auto" if axis is axes[0] else False, ax=axis
         )
-        axis.set_ylim(0, len(steps))
-        beside = axis.twiny()
-        rows = np.arange(len(steps)) + 0.5
-        curve = {"linestyle": "--", "marker": "o", "markersize": 3, "linewidth": 1.5, "color": sns.color_palette()[1]}
-        beside.plot(lost.sel(arm=part["arm"]).values, rows, **curve)
-        beside.set(xlim=(min(low, 0) - 0.05, max(high, 1) + 0.05))
-        beside.set_xlabel("score lost (dashed)", fontsize="x-small")
-        beside.tick_params(labelsize="x-small")
+        axis.set_ylim(0, len(rows))
         axis.set(title=kind, xlabel="step", ylabel="erased step" if axis is axes[0] else "")
         axis.tick_params(axis="both", rotation=0)
-        _draw_boundary(axis, outcome, "step", offset=0.5)
+        _draw_boundary(axis, outcome, "columns")
+    figure.colorbar(axes[0].collections[0], ax=axes[:-1], label=words, location="bottom", shrink=0.6, aspect=40)
+    lost = _damage(_tasks(outcomes[first])).sel(arm=outcome["arm"]).assign_coords(at=outcome["at"])
+    sns.pointplot(
+        _table(lost, "lost"),
+        x="lost",
+        y="at",
+        hue="kind",
+        order=rows,
+        orient="y",
+        markers=list(_MARKERS[: len(kinds)]),
+        dodge=len(kinds) > 1 and 0.4,
+        markersize=3.5,
+        linewidth=1.2,
+        ax=axes[-1],
+        **INTERVAL,
+    )
+    axes[-1].set(title="score lost", xlabel="share", ylabel="", ylim=(-0.5, len(rows) - 0.5))
+    axes[-1].axvline(0, color="0.7", linewidth=0.8, zorder=0)
+    _figure_legend(figure, axes[-1], "kind")
     figure.suptitle(title)
     return caption(
-        figure, f"{_counts({first: outcome})}; mean over cases of worlds with a task; grey: before the erasure"
+        figure,
+        f"{_counts({first: outcome})}; worlds with a task; grey: before the erasure;\nscore lost: {_MEAN}",
     )
 
 
@@ -338,6 +337,7 @@ def damage_grid(outcomes: Outcomes) -> Figure:
             ylabel="erased latent frame" if axis.get_subplotspec().is_first_col() else "",
         )
         axis.tick_params(axis="both", rotation=0)
+        _draw_boundary(axis, outcome, "columns", grid.columns)
     bar = figure.colorbar(axes[0].collections[0], ax=axes, label="share changed", shrink=0.6)
     bar.outline.set_visible(False)
     figure.suptitle(title)

@@ -279,6 +279,22 @@ def test_doses_average_seeds_in_their_case():
     assert "1 to 2 cases x 2 seeds" in figure.get_supxlabel()
 
 
+def test_sets_of_one_size_are_points_of_their_own_that_no_line_joins():
+    sets = erasure().isel(arm=[1, 2]).copy(deep=True)
+    sets = sets.assign_coords(arm=np.array(["set 0", "set 1"], object), scope=("arm", np.array(["steps"] * 2, object)))
+    sets["erased"][:, 1:3, 1:] = 1
+    outcome = xr.concat([erasure(), sets], "arm", data_vars="minimal")
+    figure = FIGURES["erasure"]["damage_by_dose"]({"erasure": outcome})
+    axis = figure.axes[1]
+    # Of the one set nothing is lost, of the other .75; single steps beside them have their mean.
+    lines = [line for line in axis.get_lines() if line.get_marker() == "o"]
+    heights = [np.asarray(line.get_ydata(), float).round(4).tolist() for line in lines if len(line.get_ydata())]
+    np.testing.assert_equal(heights, [[0.375, 0], [np.nan, 0.75]])
+    assert {line.get_linestyle() for line in lines} == {"None"}
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["steps", "frames", "steps, solved", "frames, solved"]
+
+
 def boundaries(axis) -> list[float]:
     return [line.get_xdata()[0] for line in axis.get_lines() if line.get_linestyle() == "-."]
 

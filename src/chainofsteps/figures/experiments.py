@@ -164,29 +164,39 @@ def damage_by_dose(outcomes: Outcomes) -> Figure:
     dose = (100 * erased.sum(("step", "latent_frame")) / grid).round(1)
     some = outcome["scope"].isin(["step", "frame", "steps", "frames"]).values
     kinds = list(dict.fromkeys(outcome["kind"].values[some]))
-    figure, axes = _panels(2 * len(kinds), 2.1, len(kinds), sharey=True)
+    # Which of the sets of one kind, scope and size an arm is; single steps and frames are no sets, but places.
+    arms = pd.DataFrame({"kind": outcome["kind"], "scope": outcome["scope"], "dose": dose})
+    number = arms.groupby(["kind", "scope", "dose"]).cumcount().where(arms["scope"].isin(["steps", "frames"]), 0)
+    sets = int(number[some].max()) + 1
+    doses = {kind: sorted(part["dose"].unique()) for kind, part in arms[some].groupby("kind")}
+    widths = {"width_ratios": [len(doses[kind]) + 0.5 for kind in kinds]}
+    figure, axes = _panels(2 * len(kinds), 2.1, len(kinds), sharey=True, sharex=False, gridspec_kw=widths)
     measures = {"other frames lost": outcome["others_lost"], "score lost": _damage(outcome)}
     for row, (words, values) in enumerate(measures.items()):
-        lost = values.assign_coords(dose=dose).isel(arm=some)
+        lost = values.assign_coords(dose=dose, set=("arm", number)).isel(arm=some)
         table = _table(lost, "lost")
         table["what"] = np.where(table["scope"].str.startswith("step"), "steps", "frames")
         table["what"] += np.where(table["world"] == FLOOR, ", solved", "")
-        # Arms of one kind and dose ask the same at several places: a case has one value of them.
-        table = table.groupby(["case", "kind", "what", "dose"], as_index=False)["lost"].mean()
-        doses = sorted(table["dose"].unique())
-        order = [what for what in ("steps", "frames", "steps, solved", "frames, solved") if what in set(table["what"])]
+        # Single steps, and frames, of one kind ask the same at several places: a case has one value of them.
+        table = table.groupby(["case", "kind", "what", "dose", "set"], as_index=False)["lost"].mean()
+        marks = {"steps": "o", "frames": "s", "steps, solved": "X", "frames, solved": "P"}
+        order = [what for what in marks if what in set(table["what"])]
+        # Sets of one size can differ by more than cases do: each is its own point, and no line says "dose".
+        # One of them is named: a legend passes over what begins with "_".
+        table["point"] = table["what"].where(table["set"] == 0, "_" + table["what"] + table["set"].astype(str))
+        points = [(what, f"_{what}{each}" if each else what) for what in order for each in range(sets)]
         for kind, axis in zip(kinds, axes[row * len(kinds) :], strict=False):
             sns.pointplot(
                 table[table["kind"] == kind],
                 x="dose",
                 y="lost",
-                hue="what",
-                order=doses,
-                hue_order=order,
-                markers=["o", "s", "o", "s"][: len(order)],
-                linestyles=["-", "-", ":", ":"][: len(order)],
-                palette=[sns.color_palette()[what.startswith("frames")] for what in order],
-                dodge=0.3,
+                hue="point",
+                order=doses[kind],
+                hue_order=[point for _, point in points],
+                markers=[marks[what] for what, _ in points],
+                linestyle="none",
+                palette=[sns.color_palette()[what.startswith("frames")] for what, _ in points],
+                dodge=0.6,
                 markersize=4,
                 linewidth=1.2,
                 legend=axis is axes[-1],
@@ -194,17 +204,15 @@ def damage_by_dose(outcomes: Outcomes) -> Figure:
                 **INTERVAL,
             )
             axis.axhline(0, color="0.7", linewidth=0.8, zorder=0)
-            axis.set(title=kind if row == 0 else "", xlabel="erased (% of the grid)", ylabel=words)
-            axis.set_xticks(range(len(doses)), [f"{each:g}" for each in doses])
+            axis.set(title=kind if row == 0 else "", xlabel="% of the grid" if row else "", ylabel=words)
+            axis.set_xticks(range(len(doses[kind])), [f"{each:g}" for each in doses[kind]])
     _figure_legend(figure, axes[-1], "erased")
-    sets = outcome["scope"].isin(["steps", "frames"]).values
-    per_dose = pd.Series(list(zip(outcome["kind"].values, outcome["scope"].values, dose.values, strict=True)))[sets]
-    number = _some(per_dose.value_counts().max() if sets.any() else 0, "random set")
     figure.suptitle(title)
     return caption(
         figure,
         f"{_counts({'drawn': outcome})}; {_MEAN};\n"
-        f"arms of one dose averaged in their case, {number} at each larger dose;\n"
+        "single steps, and frames: their mean; several: a point for each random set, the same in all cases, so that\n"
+        "intervals say nothing of sets: which steps one hits can weigh more than how many;\n"
         "other frames: free ones not erased at every step, as a share; solved: nothing to do, the floor",
     )
 

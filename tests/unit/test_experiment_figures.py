@@ -419,6 +419,28 @@ def test_an_ensemble_gains_what_its_cases_gain():
     assert points.get_xdata().tolist() == [0.25, 0.25]
 
 
+def test_orders_of_one_cost_stand_side_by_side_in_each_half():
+    figure = FIGURES["orders"]["success_by_order"]({"orders": orders()})
+    assert [axis.get_title() for axis in figure.axes] == ["easier half (3 cases)", "harder half (1 case)"]
+    joint, in_turn = (
+        next(line for line in figure.axes[0].get_lines() if line.get_marker() == mark) for mark in ("o", "X")
+    )
+    assert joint.get_xdata().tolist() == [1, 4] and joint.get_ydata().tolist() == [0, 1]
+    assert in_turn.get_xdata().tolist() == [4 * 1.07] and in_turn.get_ydata().tolist() == [1]
+    assert joint.get_color() != in_turn.get_color()
+
+
+def test_fewer_frames_and_steps_have_a_row_for_each_family_and_one_for_all():
+    figure = FIGURES["orders"]["fewer_frames_and_steps"]({"orders": orders()})
+    rows = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert rows == ["maze", "largest", "pattern grey, solved", "all"]
+    one, four = (
+        line for line in figure.axes[1].get_lines() if line.get_marker() in ("o", "X") and len(line.get_xdata())
+    )
+    assert one.get_xdata().tolist() == [0] * 4 and four.get_xdata().tolist() == [1] * 4
+    assert (one.get_ydata() < four.get_ydata()).all()
+
+
 def test_probes_without_a_question_are_left_out():
     figure = FIGURES["layers"]["layer_probes"]({"layers": layers()})
     titles = [axis.get_title() for axis in figure.axes if axis.get_title()]

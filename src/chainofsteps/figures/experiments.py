@@ -27,7 +27,6 @@ Outcomes = dict[str, xr.Dataset]
 SOLVED = ", solved"
 TASKS, FLOOR = "worlds with a task", "solved: nothing to do"
 _COLUMNS = 4
-_ENDS = (("floor", "min"), ("ceil", "max"))
 # Columns of a map whose numbers can be read.
 _MOST_WRITTEN = 10
 _MARKERS = ("o", "X", "s", "D")
@@ -554,43 +553,52 @@ def ensemble_gain(outcomes: Outcomes) -> Figure:
 
 
 def success_by_order(outcomes: Outcomes) -> Figure:
-    """E13: share solved over network evaluations, by order, in the easier and the harder half of each family."""
+    """E13: share solved over network evaluations, by order, in the easier and the harder half of all families."""
     outcome = next(iter(outcomes.values()))
     whole = outcome.isel(arm=outcome["frames_made"].values == outcome["frames_made"].values.max())
     table = _table((whole["correct"] == 1).astype(float), "solved")
     middle = table.groupby("family")["difficulty"].transform("median")
     table["half"] = np.where(table["difficulty"] > middle, "harder half", "easier half")
-    families = list(dict.fromkeys(table["family"]))
-    # Powers of 4 around what was evaluated.
-    low, high = (int(getattr(np, each)(np.log2(table["evaluations"].agg(at)) / 2)) for each, at in _ENDS)
-    ticks = [4**power for power in range(low, high + 1)]
-    figure, axes = _panels(len(families), 1.7, sharey=True)
-    for family, axis in zip(families, axes, strict=True):
-        part = table[table["family"] == family]
+    table["order"] = table["sampling_order"].map(label)
+    orders = list(dict.fromkeys(table["order"]))
+    # Orders that cost alike stand side by side, the first at their cost.
+    arms = table[["order", "evaluations"]].drop_duplicates()
+    table = table.merge(arms.assign(beside=arms.groupby("evaluations").cumcount()))
+    table["at"] = table["evaluations"] * 1.07 ** table["beside"]
+    low, high = np.log2(table["evaluations"].agg(["min", "max"]))
+    ticks = [2**power for power in range(int(low), int(np.ceil(high)) + 1)]
+    halves = sorted(table["half"].unique())
+    figure, axes = _panels(len(halves), 2.5, sharey=True)
+    for half, axis in zip(halves, axes, strict=True):
+        part = table[table["half"] == half]
         sns.lineplot(
-            part.assign(order=part["sampling_order"].map(label)),
-            x="evaluations",
+            part,
+            x="at",
             y="solved",
             hue="order",
-            style="half",
-            style_order=["easier half", "harder half"],
-            markers=True,
-            markersize=4,
-            errorbar=None,
+            hue_order=orders,
+            style="order",
+            style_order=orders,
+            markers=list(_MARKERS[: len(orders)]),
+            dashes=False,
+            markersize=5,
+            err_style="bars",
+            err_kws={"linewidth": 1},
             legend=axis is axes[-1],
             ax=axis,
+            **INTERVAL,
         )
-        axis.set(xscale="log", ylim=(-0.04, 1.04), xlabel="evaluations", ylabel="share solved")
+        axis.set(xscale="log", ylim=(-0.04, 1.04), xlabel="network evaluations", ylabel="share solved")
         axis.set_xticks(ticks, [f"{tick}" for tick in ticks])
         axis.minorticks_off()
-        axis.set_title(label(family), fontsize="small")
-    _figure_legend(figure, axes[-1])
+        axis.set_title(f"{half} ({_some(part['case'].nunique(), 'case')})", fontsize="small")
+    _figure_legend(figure, axes[-1], "order")
     figure.suptitle(f"Success by order and network evaluations, {label(outcome.attrs['model_id'])}")
-    halves = table.drop_duplicates("case").groupby(["family", "half"]).size()
     return caption(
         figure,
-        f"{_counts({'drawn': outcome})}; harder: above the family's median difficulty;\n"
-        f"mean over cases, {span(halves)} a half; no intervals",
+        f"{_counts({'drawn': outcome})}; {_MEAN},\n"
+        "families together; harder: above the family's median difficulty;\n"
+        "orders of equal cost stand side by side, the first at it",
     )
 
 
@@ -607,53 +615,49 @@ def fewer_frames_and_steps(outcomes: Outcomes) -> Figure:
     if not joint.sizes["arm"]:
         return _nothing(outcomes, title, "joint order")
     most = joint["steps"].values.max()
-    figure, axes = _panels(2, 2.5, 2, sharex=False)
     halves = (
         (
             _begins(joint.isel(arm=joint["steps"].values == most)),
             "frames_made",
-            "video frames made",
+            "frames made",
             "begins right, less the full video",
         ),
         (
             joint.isel(arm=joint["frames_made"].values == joint["frames_made"].values.max())["correct"] == 1,
             "steps",
-            "denoising steps",
+            "steps",
             "share solved",
         ),
     )
+    rows = [*dict.fromkeys(outcome["family"].values.tolist()), "all"]
+    figure, axes = _panels(2, 0.36 * len(rows) + 0.5, 2, sharex=False)
     for (values, x, words, share), axis in zip(halves, axes, strict=True):
         table = _table(values.astype(float), "share")
-        sns.lineplot(
-            table,
-            x=x,
-            y="share",
-            hue="family",
-            errorbar=None,
-            marker="o",
-            markersize=3,
-            linewidth=1,
-            legend=axis is axes[1],
+        made = sorted(table[x].unique())
+        sns.pointplot(
+            pd.concat([table, table.assign(family="all")]),
+            x="share",
+            y="family",
+            order=rows,
+            hue=x,
+            hue_order=made,
+            palette=sns.color_palette("viridis", len(made)),
+            markers=list(_MARKERS[: len(made)]) if len(made) <= len(_MARKERS) else "o",
+            linestyle="none",
+            dodge=len(made) > 1 and 0.5,
+            markersize=4,
+            linewidth=1.2,
             ax=axis,
-        )
-        sns.lineplot(
-            table,
-            x=x,
-            y="share",
-            color="black",
-            linewidth=2,
-            marker="s",
-            label="all",
-            ax=axis,
-            legend=axis is axes[1],
             **INTERVAL,
         )
-        axis.set(xlabel=words, ylabel=share)
-        made = sorted(table[x].unique())
-        axis.set_xticks(made, [f"{each}" for each in made])
-    _figure_legend(figure, axes[1])
+        axis.axhline(len(rows) - 1.5, color="0.7", linewidth=0.8)
+        axis.set(xlabel=share, ylabel="")
+        axis.xaxis.set_major_locator(MaxNLocator(5))
+        axis.set_yticks(range(len(rows)), [label(row) for row in rows] if axis is axes[0] else [])
+        above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 4}
+        axis.legend(title=words, frameon=False, fontsize="x-small", **above)
     figure.suptitle(title)
-    return caption(figure, f"{_counts({'drawn': outcome})}; black: {_MEAN}")
+    return caption(figure, f"{_counts({'drawn': outcome})}; {_MEAN};\nno bar: all cases alike")
 
 
 def layer_energy(outcomes: Outcomes) -> Figure:

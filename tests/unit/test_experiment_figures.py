@@ -343,7 +343,12 @@ def test_the_direction_counts_states_that_are_not_the_clean_ones():
     figure = FIGURES["erasure"]["damage_direction"]({"erasure": outcome})
     lines = drawn(figure.axes[1])
     assert [0] in lines and [0, 0.5] in lines
-    assert "(at σ 0.75 to 0.25)" in figure.legends[0].get_texts()[0].get_text()
+    assert "(at σ 0.25 to 0.75)" in figure.legends[0].get_texts()[0].get_text()
+
+
+def test_the_direction_names_one_level_once():
+    figure = FIGURES["erasure"]["damage_direction"]({"erasure": erasure(cells_only=True).isel(arm=[0, 1])})
+    assert figure.legends[0].get_texts()[0].get_text().endswith("(at σ 0.75)")
 
 
 def test_the_boundary_of_two_networks_is_drawn():
@@ -419,6 +424,16 @@ def test_an_ensemble_gains_what_its_cases_gain():
     assert points.get_xdata().tolist() == [0.25, 0.25]
 
 
+def test_draws_of_random_layers_do_not_read_as_layers():
+    outcome = ensemble()
+    names = ["clean", "member 1", "average of random layers 0", "average of clean estimates"]
+    figure = FIGURES["ensemble"]["ensemble_gain"]({"ensemble": outcome.assign_coords(arm=np.array(names, object))})
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [
+        "average of random layers, draw 1 (5)",
+        "average of clean estimates (8)",
+    ]
+
+
 def test_orders_of_one_cost_stand_side_by_side_in_each_half():
     figure = FIGURES["orders"]["success_by_order"]({"orders": orders()})
     assert [axis.get_title() for axis in figure.axes] == ["easier half (3 cases)", "harder half (1 case)"]
@@ -439,6 +454,18 @@ def test_fewer_frames_and_steps_have_a_row_for_each_family_and_one_for_all():
     )
     assert one.get_xdata().tolist() == [0] * 4 and four.get_xdata().tolist() == [1] * 4
     assert (one.get_ydata() < four.get_ydata()).all()
+
+
+def test_the_energy_of_the_given_frame_sets_no_colour():
+    figure = FIGURES["layers"]["layer_energy"]({"layers": layers()})
+    axis = figure.axes[0]
+    shown = axis.collections[0]
+    # Energies 1 to 5; those of the free frames have the mean 3.5.
+    np.testing.assert_allclose(
+        np.ma.filled(shown.get_array().astype(float), np.nan)[0], np.array([np.nan, 2, 3, 4, 5]) / 3.5
+    )
+    assert shown.get_clim() == pytest.approx((2 / 3.5, 5 / 3.5))
+    assert [text.get_text() for text in axis.texts] == ["given"]
 
 
 def test_probes_without_a_question_are_left_out():

@@ -397,7 +397,7 @@ def damage_direction(outcomes: Outcomes) -> Figure:
         outcome = outcome.assign(plan_changed=(outcome["plan"] != clean).astype(float))
         level = outcome["sigma"].where(outcome["erased"].any("arm"))
         line = label(outcome.attrs["order"] if len(set(orders)) == len(orders) else name)
-        rows.append(_moved(outcome, f"{line}\n(at σ {float(level.max()):.2f} to {float(level.min()):.2f})"))
+        rows.append(_moved(outcome, f"{line}\n(at σ {span(level.to_series().round(2))})"))
     table = pd.concat(rows)
     lines = list(dict.fromkeys(table["line"]))
     figure, axes = _panels(2, 2.4, 2, sharex=False)
@@ -539,7 +539,11 @@ def ensemble_gain(outcomes: Outcomes) -> Figure:
     table = pd.concat(rows)
     if table.empty:
         return _nothing(outcomes, title, "average or choice")
-    table["what"] = table["arm"] + " (" + table["evaluations"].astype(str) + ")"
+    # The number counts draws of layers; after their name alone it reads as a layer.
+    table["what"] = table["arm"].str.replace(
+        r"(random layers) (\d+)$", lambda found: f"{found[1]}, draw {int(found[2]) + 1}", regex=True
+    )
+    table["what"] += " (" + table["evaluations"].astype(str) + ")"
     figure, (axis,) = _panels(1, 0.24 * table["what"].nunique() + 0.4)
     sns.pointplot(table, x="gain", y="what", linestyle="none", markersize=4, ax=axis, **INTERVAL)
     axis.axvline(0, color="0.7", linewidth=0.8, zorder=0)
@@ -664,29 +668,35 @@ def layer_energy(outcomes: Outcomes) -> Figure:
     """C8: energy of each block's tokens by latent frame, and of the mover's tokens over all others."""
     outcome = next(iter(outcomes.values()))
     steps = outcome["observed_step"].values
-    figure, axes = _panels(len(steps) + 1, 2.0, 3, sharex=False)
+    figure, axes = _panels(len(steps) + 1, 2.2, 4, sharex=False)
     energy = outcome["energy"].mean(("case", "seed"))
-    relative = energy / energy.mean("latent_frame")
+    # The given frame holds no noise: it would set the range of colours alone.
+    free = energy.where(energy["latent_frame"] > 0)
+    relative = free / free.mean("latent_frame")
     low, high = float(relative.min()), float(relative.max())
     every = max(1, relative.sizes["latent_frame"] // 4)
     for step, axis in zip(steps, axes, strict=False):
         part = relative.sel(observed_step=step).transpose("layer", "latent_frame").to_pandas()
         sns.heatmap(part, cmap="cividis", vmin=low, vmax=high, ax=axis, cbar=False, xticklabels=every)
         axis.invert_yaxis()
-        axis.set(title=f"step {step}", xlabel="latent frame", ylabel="layer")
+        axis.axvspan(0, 1, facecolor="0.9", edgecolor="0.7", hatch="////", linewidth=0)
+        box = {"facecolor": "0.9", "linewidth": 0, "pad": 1}
+        axis.text(0.5, len(part) / 2, "given", rotation=90, ha="center", va="center", fontsize="x-small", bbox=box)
+        axis.set(title=f"step {step}", xlabel="latent frame", ylabel="layer" if axis is axes[0] else "")
         axis.tick_params(axis="both", rotation=0)
-    figure.colorbar(axes[0].collections[0], ax=axes, label="energy / layer's mean", shrink=0.6)
+    bar = {"location": "bottom", "shrink": 0.6, "aspect": 40}
+    figure.colorbar(axes[0].collections[0], ax=axes[:-1], label="energy / layer's mean", **bar)
     ratio = _table(outcome["object_ratio"].where(outcome["object_ratio"] > 0), "ratio")
     ratio["step"] = ratio["observed_step"].astype(str)
     sns.lineplot(ratio, x="layer", y="ratio", hue="step", ax=axes[-1], **INTERVAL)
     axes[-1].axhline(1, color="0.7", linewidth=0.8, zorder=0)
-    axes[-1].set(title="mover over the rest", xlabel="layer", ylabel="ratio of energies")
+    axes[-1].set(title="mover / the rest", xlabel="layer", ylabel="ratio of energies")
     axes[-1].legend(frameon=False, fontsize="x-small", title="step")
     _whole(axes[-1])
-    figure.suptitle("Energy of block outputs, relative to each layer's mean over frames")
+    figure.suptitle("Energy of block outputs, relative to each layer's mean over free frames")
     return caption(
         figure,
-        f"{_counts({'drawn': outcome})}; energy: L2 norm of tokens, mean over cases;\nframe 0 is given; ratio: {_MEAN}",
+        f"{_counts({'drawn': outcome})}; energy: L2 norm of tokens, mean over cases;\nratio, of all frames: {_MEAN}",
     )
 
 

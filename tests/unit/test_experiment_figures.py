@@ -279,21 +279,48 @@ def test_doses_average_seeds_in_their_case():
     assert "1 to 2 cases x 2 seeds" in figure.get_supxlabel()
 
 
-@pytest.mark.parametrize("debiased", [False, True])
-def test_propagation_has_a_row_for_each_erased_step_and_none_between(debiased):
-    figure = FIGURES["erasure"]["propagation"]({"erasure": erasure()}, debiased=debiased)
-    axis, curve = figure.axes[0], next(each for each in figure.axes if "score lost" in each.get_xlabel())
+def test_sets_of_one_size_are_points_of_their_own_that_no_line_joins():
+    sets = erasure().isel(arm=[1, 2]).copy(deep=True)
+    sets = sets.assign_coords(arm=np.array(["set 0", "set 1"], object), scope=("arm", np.array(["steps"] * 2, object)))
+    sets["erased"][:, 1:3, 1:] = 1
+    outcome = xr.concat([erasure(), sets], "arm", data_vars="minimal")
+    figure = FIGURES["erasure"]["damage_by_dose"]({"erasure": outcome})
+    axis = figure.axes[1]
+    # Of the one set nothing is lost, of the other .75; single steps beside them have their mean.
+    lines = [line for line in axis.get_lines() if line.get_marker() == "o"]
+    heights = [np.asarray(line.get_ydata(), float).round(4).tolist() for line in lines if len(line.get_ydata())]
+    np.testing.assert_equal(heights, [[0.375, 0], [np.nan, 0.75]])
+    assert {line.get_linestyle() for line in lines} == {"None"}
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["steps", "frames", "steps, solved", "frames, solved"]
+
+
+def boundaries(axis) -> list[float]:
+    return [line.get_xdata()[0] for line in axis.get_lines() if line.get_linestyle() == "-."]
+
+
+def test_propagation_has_a_row_for_each_erased_step_and_none_between():
+    figure = FIGURES["erasure"]["propagation"]({"erasure": erasure()})
+    axis, curve = figure.axes[:2]
     # Erased at steps 0 and 3 of four: two rows of equal height; nothing before the erasure.
     assert [text.get_text() for text in axis.get_yticklabels()] == ["0", "3"]
     assert axis.get_ylim() == (0, 2)
-    value = 0.6 if debiased else 0.5
     shown = np.ma.filled(axis.collections[0].get_array().astype(float), np.nan).reshape(2, STEPS)
-    np.testing.assert_allclose(shown, [[value] * 4, [np.nan] * 3 + [value]])
-    (line,) = curve.get_lines()
-    assert line.get_xdata().tolist() == [0, 0.75] and line.get_ydata().tolist() == [0.5, 1.5]
+    np.testing.assert_allclose(shown, np.sqrt([[0.6] * 4, [np.nan] * 3 + [0.6]]), rtol=1e-6)
+    assert axis.collections[0].norm.vmax == pytest.approx(0.6**0.5)
+    # In a panel of its own, step 0 at its foot as in the map.
+    line = next(line for line in curve.get_lines() if line.get_marker() == "o")
+    assert curve.get_title() == "score lost" and curve.get_ylim() == (-0.5, 1.5)
+    assert line.get_xdata().tolist() == [0, 0.75] and line.get_ydata().tolist() == [0, 1]
     # sigma 1, .75 before .6: two columns of the first network.
-    (rule,) = (each for each in axis.get_lines() if each.get_linestyle() == "-.")
-    assert rule.get_xdata()[0] == 2
+    assert boundaries(axis) == [2]
+
+
+def test_propagation_takes_what_chance_makes_negative_as_none():
+    outcome = erasure()
+    outcome["dissimilarity_debiased"] = outcome["dissimilarity_debiased"] * 0 - 0.01
+    figure = FIGURES["erasure"]["propagation"]({"erasure": outcome})
+    assert np.ma.compressed(figure.axes[0].collections[0].get_array()).tolist() == [0] * 5
 
 
 def test_the_grid_shows_each_cell():
@@ -316,25 +343,35 @@ def test_the_direction_counts_states_that_are_not_the_clean_ones():
     figure = FIGURES["erasure"]["damage_direction"]({"erasure": outcome})
     lines = drawn(figure.axes[1])
     assert [0] in lines and [0, 0.5] in lines
-    assert "(at σ 0.75 to 0.25)" in figure.legends[0].get_texts()[0].get_text()
+    assert "(at σ 0.25 to 0.75)" in figure.legends[0].get_texts()[0].get_text()
+
+
+def test_the_direction_names_one_level_once():
+    figure = FIGURES["erasure"]["damage_direction"]({"erasure": erasure(cells_only=True).isel(arm=[0, 1])})
+    assert figure.legends[0].get_texts()[0].get_text().endswith("(at σ 0.75)")
 
 
 def test_the_boundary_of_two_networks_is_drawn():
     figure = FIGURES["erasure"]["same_by_step"]({"erasure": erasure()})
-    rules = [
-        line.get_xdata()[0] for axis in figure.axes[:2] for line in axis.get_lines() if line.get_linestyle() == "-."
-    ]
     # sigma 1, .75 before .6; .5, .25 behind it.
-    assert rules == [1.5, 0.6]
+    assert boundaries(figure.axes[0]) == [1.5] and boundaries(figure.axes[1]) == [0.6]
+
+
+@pytest.mark.parametrize(("boundary", "column"), [("0.6", 1), ("0.3", 1), ("0.2", 2), ("0.9", 0), ("none", None)])
+def test_the_grid_shows_the_boundary_among_the_steps_that_it_has(boundary, column):
+    # Columns are of steps 1 and 3, at sigma .75 and .25.
+    figure = FIGURES["erasure"]["damage_grid"]({"erasure": erasure().assign_attrs(boundary=boundary)})
+    assert boundaries(figure.axes[0]) == ([] if column is None else [column])
 
 
 def test_a_plant_is_followed_from_its_frame_on_and_its_base_rate_is_not():
     figure = FIGURES["plant"]["plant_outcome"]({"plant": plant()})
     assert [axis.get_title() for axis in figure.axes] == [
-        "joint\none right answer (3 videos)",
-        "joint\nseveral right answers (1 videos)",
+        "joint\none right answer\n(3 of 3 videos)",
+        "joint\nseveral right answers\n(1 of 1 video)",
     ]
-    whole = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 2]
+    whole = [line for line in figure.axes[0].get_lines() if line.get_marker() in ("o", "X", "s", "D")]
+    whole = [line for line in whole if np.isfinite(line.get_ydata()).all() and len(line.get_ydata())]
     by_style = {
         style: sorted(list(each.get_ydata()) for each in whole if each.get_linestyle() == style) for style in "-:"
     }
@@ -346,7 +383,27 @@ def test_a_video_that_shows_neither_plan_is_left_out():
     outcome = plant()
     outcome["differs"][0] = 1
     figure = FIGURES["plant"]["plant_outcome"]({"plant": outcome})
-    assert figure.axes[0].get_title() == "joint\none right answer (2 videos)"
+    assert figure.axes[0].get_title() == "joint\none right answer\n(2 of 3 videos)"
+
+
+def test_a_video_that_was_not_planted_is_no_control():
+    outcome = plant()
+    # In no frame of the first case could a plan be planted; what it happens to hold is half of one.
+    outcome["differs"][0] = 0
+    outcome["follows"][0] = 0
+    axis = FIGURES["plant"]["plant_outcome"]({"plant": outcome}).axes[0]
+    assert axis.get_title() == "joint\none right answer\n(2 of 2 videos)"
+    (control,) = (line for line in axis.get_lines() if line.get_marker() == "D" and np.isfinite(line.get_ydata()).any())
+    assert control.get_ydata().tolist() == [1, 1]
+
+
+def test_the_base_rate_of_one_planted_step_has_a_mark():
+    outcome = plant()
+    outcome = outcome.isel(arm=outcome["planted_step"].values < 2)
+    axis = FIGURES["plant"]["plant_outcome"]({"plant": outcome}).axes[0]
+    base = [line for line in axis.get_lines() if line.get_linestyle() == ":" and np.isfinite(line.get_ydata()).any()]
+    assert [line.get_marker() for line in base] == ["o", "X", "s"]
+    assert [line.get_ydata().tolist() for line in base] == [[0]] * 3
 
 
 def test_swaps_show_their_flips_by_donor():
@@ -365,6 +422,50 @@ def test_an_ensemble_gains_what_its_cases_gain():
     ]
     points = next(line for line in axis.get_lines() if len(line.get_xdata()) == 2 and line.get_marker() == "o")
     assert points.get_xdata().tolist() == [0.25, 0.25]
+
+
+def test_draws_of_random_layers_do_not_read_as_layers():
+    outcome = ensemble()
+    names = ["clean", "member 1", "average of random layers 0", "average of clean estimates"]
+    figure = FIGURES["ensemble"]["ensemble_gain"]({"ensemble": outcome.assign_coords(arm=np.array(names, object))})
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [
+        "average of random layers, draw 1 (5)",
+        "average of clean estimates (8)",
+    ]
+
+
+def test_orders_of_one_cost_stand_side_by_side_in_each_half():
+    figure = FIGURES["orders"]["success_by_order"]({"orders": orders()})
+    assert [axis.get_title() for axis in figure.axes] == ["easier half (3 cases)", "harder half (1 case)"]
+    joint, in_turn = (
+        next(line for line in figure.axes[0].get_lines() if line.get_marker() == mark) for mark in ("o", "X")
+    )
+    assert joint.get_xdata().tolist() == [1, 4] and joint.get_ydata().tolist() == [0, 1]
+    assert in_turn.get_xdata().tolist() == [4 * 1.07] and in_turn.get_ydata().tolist() == [1]
+    assert joint.get_color() != in_turn.get_color()
+
+
+def test_fewer_frames_and_steps_have_a_row_for_each_family_and_one_for_all():
+    figure = FIGURES["orders"]["fewer_frames_and_steps"]({"orders": orders()})
+    rows = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert rows == ["maze", "largest", "pattern grey, solved", "all"]
+    one, four = (
+        line for line in figure.axes[1].get_lines() if line.get_marker() in ("o", "X") and len(line.get_xdata())
+    )
+    assert one.get_xdata().tolist() == [0] * 4 and four.get_xdata().tolist() == [1] * 4
+    assert (one.get_ydata() < four.get_ydata()).all()
+
+
+def test_the_energy_of_the_given_frame_sets_no_colour():
+    figure = FIGURES["layers"]["layer_energy"]({"layers": layers()})
+    axis = figure.axes[0]
+    shown = axis.collections[0]
+    # Energies 1 to 5; those of the free frames have the mean 3.5.
+    np.testing.assert_allclose(
+        np.ma.filled(shown.get_array().astype(float), np.nan)[0], np.array([np.nan, 2, 3, 4, 5]) / 3.5
+    )
+    assert shown.get_clim() == pytest.approx((2 / 3.5, 5 / 3.5))
+    assert [text.get_text() for text in axis.texts] == ["given"]
 
 
 def test_probes_without_a_question_are_left_out():

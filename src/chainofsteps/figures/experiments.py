@@ -1,6 +1,7 @@
 """The experiments' figures: a function each, over datasets of one kind by name.
 
-For models of two networks, the place where one takes over from the other is drawn over steps and σ.
+For models of two networks, the place where one takes over from the other is drawn over steps and σ of erasures. Other
+kinds of dataset do not hold the noise level of a step.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pandas as pd
 import seaborn as sns
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -25,9 +27,9 @@ Outcomes = dict[str, xr.Dataset]
 SOLVED = ", solved"
 TASKS, FLOOR = "worlds with a task", "solved: nothing to do"
 _COLUMNS = 4
-_ENDS = (("floor", "min"), ("ceil", "max"))
 # Columns of a map whose numbers can be read.
 _MOST_WRITTEN = 10
+_MARKERS = ("o", "X", "s", "D")
 
 
 def _table(values: xr.DataArray, name: str) -> pd.DataFrame:
@@ -121,21 +123,19 @@ def _whole(axis: Axes, which: str = "x") -> None:
         getattr(axis, f"{each}axis").set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
-def _draw_boundary(axis: Axes, outcome: xr.Dataset, over: str, offset: float = 0) -> None:
-    """Where a model of two networks passes from one to the other, over ``step`` or ``sigma``.
+def _draw_boundary(axis: Axes, outcome: xr.Dataset, over: str, drawn: pd.Index | None = None) -> None:
+    """Where a model of two networks passes from one to the other, over ``step``, ``sigma`` or a heat map's ``columns``.
 
-    ``offset`` is where the axis has step 0: a heat map has it at 0.5.
+    ``drawn`` are the steps that a heat map has columns of; all steps by default.
     """
     if outcome.attrs["boundary"] == "none":
         return
     level = float(outcome.attrs["boundary"])
     before = int((outcome["sigma"].max("latent_frame") >= level).sum())
-    axis.axvline(
-        level if over == "sigma" else before - 0.5 + offset,
-        color="0.85" if offset else "0.4",
-        linestyle="-.",
-        linewidth=1,
-    )
+    columns = np.searchsorted(outcome["step"] if drawn is None else drawn, before)
+    at = {"sigma": level, "step": before - 0.5, "columns": columns}[over]
+    # A colour that no map and no line beside it has.
+    axis.axvline(at, color=sns.color_palette()[3], linestyle="-.", linewidth=1.2)
 
 
 _MEAN = "mean over cases, 95 % bootstrap over cases"
@@ -163,29 +163,39 @@ def damage_by_dose(outcomes: Outcomes) -> Figure:
     dose = (100 * erased.sum(("step", "latent_frame")) / grid).round(1)
     some = outcome["scope"].isin(["step", "frame", "steps", "frames"]).values
     kinds = list(dict.fromkeys(outcome["kind"].values[some]))
-    figure, axes = _panels(2 * len(kinds), 2.1, len(kinds), sharey=True)
+    # Which of the sets of one kind, scope and size an arm is; single steps and frames are no sets, but places.
+    arms = pd.DataFrame({"kind": outcome["kind"], "scope": outcome["scope"], "dose": dose})
+    number = arms.groupby(["kind", "scope", "dose"]).cumcount().where(arms["scope"].isin(["steps", "frames"]), 0)
+    sets = int(number[some].max()) + 1
+    doses = {kind: sorted(part["dose"].unique()) for kind, part in arms[some].groupby("kind")}
+    widths = {"width_ratios": [len(doses[kind]) + 0.5 for kind in kinds]}
+    figure, axes = _panels(2 * len(kinds), 2.1, len(kinds), sharey=True, sharex=False, gridspec_kw=widths)
     measures = {"other frames lost": outcome["others_lost"], "score lost": _damage(outcome)}
     for row, (words, values) in enumerate(measures.items()):
-        lost = values.assign_coords(dose=dose).isel(arm=some)
+        lost = values.assign_coords(dose=dose, set=("arm", number)).isel(arm=some)
         table = _table(lost, "lost")
         table["what"] = np.where(table["scope"].str.startswith("step"), "steps", "frames")
         table["what"] += np.where(table["world"] == FLOOR, ", solved", "")
-        # Arms of one kind and dose ask the same at several places: a case has one value of them.
-        table = table.groupby(["case", "kind", "what", "dose"], as_index=False)["lost"].mean()
-        doses = sorted(table["dose"].unique())
-        order = [what for what in ("steps", "frames", "steps, solved", "frames, solved") if what in set(table["what"])]
+        # Single steps, and frames, of one kind ask the same at several places: a case has one value of them.
+        table = table.groupby(["case", "kind", "what", "dose", "set"], as_index=False)["lost"].mean()
+        marks = {"steps": "o", "frames": "s", "steps, solved": "X", "frames, solved": "P"}
+        order = [what for what in marks if what in set(table["what"])]
+        # Sets of one size can differ by more than cases do: each is its own point, and no line says "dose".
+        # One of them is named: a legend passes over what begins with "_".
+        table["point"] = table["what"].where(table["set"] == 0, "_" + table["what"] + table["set"].astype(str))
+        points = [(what, f"_{what}{each}" if each else what) for what in order for each in range(sets)]
         for kind, axis in zip(kinds, axes[row * len(kinds) :], strict=False):
             sns.pointplot(
                 table[table["kind"] == kind],
                 x="dose",
                 y="lost",
-                hue="what",
-                order=doses,
-                hue_order=order,
-                markers=["o", "s", "o", "s"][: len(order)],
-                linestyles=["-", "-", ":", ":"][: len(order)],
-                palette=[sns.color_palette()[what.startswith("frames")] for what in order],
-                dodge=0.3,
+                hue="point",
+                order=doses[kind],
+                hue_order=[point for _, point in points],
+                markers=[marks[what] for what, _ in points],
+                linestyle="none",
+                palette=[sns.color_palette()[what.startswith("frames")] for what, _ in points],
+                dodge=0.6,
                 markersize=4,
                 linewidth=1.2,
                 legend=axis is axes[-1],
@@ -193,17 +203,15 @@ def damage_by_dose(outcomes: Outcomes) -> Figure:
                 **INTERVAL,
             )
             axis.axhline(0, color="0.7", linewidth=0.8, zorder=0)
-            axis.set(title=kind if row == 0 else "", xlabel="erased (% of the grid)", ylabel=words)
-            axis.set_xticks(range(len(doses)), [f"{each:g}" for each in doses])
+            axis.set(title=kind if row == 0 else "", xlabel="% of the grid" if row else "", ylabel=words)
+            axis.set_xticks(range(len(doses[kind])), [f"{each:g}" for each in doses[kind]])
     _figure_legend(figure, axes[-1], "erased")
-    sets = outcome["scope"].isin(["steps", "frames"]).values
-    per_dose = pd.Series(list(zip(outcome["kind"].values, outcome["scope"].values, dose.values, strict=True)))[sets]
-    number = _some(per_dose.value_counts().max() if sets.any() else 0, "random set")
     figure.suptitle(title)
     return caption(
         figure,
         f"{_counts({'drawn': outcome})}; {_MEAN};\n"
-        f"arms of one dose averaged in their case, {number} at each larger dose;\n"
+        "single steps, and frames: their mean; several: a point for each random set, the same in all cases, so that\n"
+        "intervals say nothing of sets: which steps one hits can weigh more than how many;\n"
         "other frames: free ones not erased at every step, as a share; solved: nothing to do, the floor",
     )
 
@@ -245,62 +253,62 @@ def same_by_step(outcomes: Outcomes) -> Figure:
     )
 
 
-def propagation(outcomes: Outcomes, debiased: bool = False) -> Figure:
-    """C3's matrix: unlikeness to the clean run at each later step, over the erased step; dashed, the score lost.
+def propagation(outcomes: Outcomes) -> Figure:
+    """C3's matrix: unlikeness to the clean run at each later step, over the erased step; beside it, the score lost.
 
-    Parameters
-    ----------
-    outcomes : dict
-        Name -> ``erasure`` dataset.
-    debiased : bool
-        Debiased CKA.
+    Root of 1 - CKA, debiased and 0 where chance makes it negative, as E6 takes it.
     """
-    words = f"1 - CKA{' (debiased)' * debiased}"
+    words = "root of 1 - CKA"
     title = f"Does an erased step come back? {words} to the clean run"
     found = {name: _tasks(each) for name, each in _with_scope(outcomes, "step").items()}
     found = {name: each for name, each in found.items() if each.sizes["case"]}
     if not found:
         return _nothing(outcomes, title, "erasure of a step in a world with a task")
     first, outcome = next(iter(found.items()))
-    lost = _damage(_tasks(outcomes[first])).mean(("case", "seed"))
-    kinds = list(dict.fromkeys(outcome["kind"].values))
-    figure, axes = _panels(len(kinds), 2.4, sharey=True, sharex=False)
-    low, high = (float(getattr(lost, each)()) for each in ("min", "max"))
-    for kind, axis in zip(kinds, axes, strict=True):
-        part = outcome.isel(arm=outcome["kind"].values == kind)
-        steps = _place(part, "step")
-        part, steps = part.isel(arm=np.argsort(steps)), np.sort(steps)
-        matrix = part["dissimilarity_debiased" if debiased else "dissimilarity"].mean(("case", "seed"))
-        matrix = matrix.transpose("arm", "step").values
-        matrix = np.where(np.arange(matrix.shape[1]) >= steps[:, None], matrix, np.nan)
-        axis.set_facecolor("0.9")
+    outcome = outcome.assign_coords(at=("arm", _place(outcome, "step")))
+    kinds, rows = list(dict.fromkeys(outcome["kind"].values)), np.unique(outcome["at"])
+    unlike = (outcome["dissimilarity_debiased"].clip(min=0) ** 0.5).mean(("case", "seed")).transpose("arm", "step")
+    unlike = unlike.where(outcome["step"] >= outcome["at"])
+    figure, axes = _panels(
+        len(kinds) + 1, 2.6, len(kinds) + 1, sharex=False, gridspec_kw={"width_ratios": [*[1] * len(kinds), 0.7]}
+    )
+    # Most values are far below those of the last steps: colours go with the root of what is shown.
+    norm = PowerNorm(0.5, 0, float(unlike.max()) or 1)
+    for kind, axis in zip(kinds, axes, strict=False):
+        part = unlike.isel(arm=outcome["kind"].values == kind)
         # A row an erased step: those in between may not have been erased.
+        matrix = pd.DataFrame(part.values, index=part["at"].values).reindex(rows)
+        axis.set_facecolor("0.9")
         sns.heatmap(
-            pd.DataFrame(matrix, index=steps),
-            vmin=0,
-            vmax=1,
-            cmap="cividis",
-            annot=matrix.shape[1] <= _MOST_WRITTEN,
-            fmt=".2f",
-            annot_kws={"fontsize": 5},
-            cbar=axis is axes[-1],
-            cbar_kws={"label": words},
-            ax=axis,
+            matrix, norm=norm, cmap="cividis", cbar=False, yticklabels="auto" if axis is axes[0] else False, ax=axis
         )
-        axis.set_ylim(0, len(steps))
-        beside = axis.twiny()
-        rows = np.arange(len(steps)) + 0.5
-        curve = {"linestyle": "--", "marker": "o", "markersize": 3, "linewidth": 1.5, "color": sns.color_palette()[1]}
-        beside.plot(lost.sel(arm=part["arm"]).values, rows, **curve)
-        beside.set(xlim=(min(low, 0) - 0.05, max(high, 1) + 0.05))
-        beside.set_xlabel("score lost (dashed)", fontsize="x-small")
-        beside.tick_params(labelsize="x-small")
+        axis.set_ylim(0, len(rows))
         axis.set(title=kind, xlabel="step", ylabel="erased step" if axis is axes[0] else "")
         axis.tick_params(axis="both", rotation=0)
-        _draw_boundary(axis, outcome, "step", offset=0.5)
+        _draw_boundary(axis, outcome, "columns")
+    figure.colorbar(axes[0].collections[0], ax=axes[:-1], label=words, location="bottom", shrink=0.6, aspect=40)
+    lost = _damage(_tasks(outcomes[first])).sel(arm=outcome["arm"]).assign_coords(at=outcome["at"])
+    sns.pointplot(
+        _table(lost, "lost"),
+        x="lost",
+        y="at",
+        hue="kind",
+        order=rows,
+        orient="y",
+        markers=list(_MARKERS[: len(kinds)]),
+        dodge=len(kinds) > 1 and 0.4,
+        markersize=3.5,
+        linewidth=1.2,
+        ax=axes[-1],
+        **INTERVAL,
+    )
+    axes[-1].set(title="score lost", xlabel="share", ylabel="", ylim=(-0.5, len(rows) - 0.5))
+    axes[-1].axvline(0, color="0.7", linewidth=0.8, zorder=0)
+    _figure_legend(figure, axes[-1], "kind")
     figure.suptitle(title)
     return caption(
-        figure, f"{_counts({first: outcome})}; mean over cases of worlds with a task; grey: before the erasure"
+        figure,
+        f"{_counts({first: outcome})}; worlds with a task; grey: before the erasure;\nscore lost: {_MEAN}",
     )
 
 
@@ -336,6 +344,7 @@ def damage_grid(outcomes: Outcomes) -> Figure:
             ylabel="erased latent frame" if axis.get_subplotspec().is_first_col() else "",
         )
         axis.tick_params(axis="both", rotation=0)
+        _draw_boundary(axis, outcome, "columns", grid.columns)
     bar = figure.colorbar(axes[0].collections[0], ax=axes, label="share changed", shrink=0.6)
     bar.outline.set_visible(False)
     figure.suptitle(title)
@@ -388,7 +397,7 @@ def damage_direction(outcomes: Outcomes) -> Figure:
         outcome = outcome.assign(plan_changed=(outcome["plan"] != clean).astype(float))
         level = outcome["sigma"].where(outcome["erased"].any("arm"))
         line = label(outcome.attrs["order"] if len(set(orders)) == len(orders) else name)
-        rows.append(_moved(outcome, f"{line}\n(at σ {float(level.max()):.2f} to {float(level.min()):.2f})"))
+        rows.append(_moved(outcome, f"{line}\n(at σ {span(level.to_series().round(2))})"))
     table = pd.concat(rows)
     lines = list(dict.fromkeys(table["line"]))
     figure, axes = _panels(2, 2.4, 2, sharex=False)
@@ -426,43 +435,56 @@ def plant_outcome(outcomes: Outcomes) -> Figure:
         free = outcome.isel(arm=outcome["planted"].values >= 0, frame=slice(1, None))
         kept = ["side", "differs", "answers"]
         table = free["follows"].assign_coords({each: free[each] for each in kept}).to_dataframe().reset_index()
-        video = table.groupby(["case", "seed", "arm"])["differs"].transform("max")
-        known = video.groupby([table["case"], table["seed"]]).transform("min") == 0
-        table["own"] = video == 0
-        table = table[known & (table["own"] | (table["differs"] == 1))]
+        # The two plans differ: where the clean run differs from neither, no frame could be planted.
+        at = ["case", "seed", "planted_step", "planted_after"]
+        table = table[table.groupby(at)["differs"].transform("max") > 0]
+        table["own"] = table.groupby(["case", "seed", "arm"])["differs"].transform("max") == 0
+        table["known"] = table.groupby(["case", "seed"])["own"].transform("max")
         rows.append(table.assign(panel=f"{label(outcome.attrs['order'])}\n", name=name))
     table = pd.concat(rows)
-    if table.empty:
-        return _nothing(outcomes, title, "planted plan")
     table["panel"] += table["answers"].map(
         lambda number: "one right answer" if number == 1 else "several right answers"
     )
+    videos = table.groupby(["panel", "name", "case", "seed"])["known"].first().groupby("panel").agg(["sum", "size"])
+    table = table[table["known"] & (table["own"] | (table["differs"] == 1))]
+    if table.empty:
+        return _nothing(outcomes, title, "plan planted beside the clean run's own")
     panels = list(dict.fromkeys(table["panel"]))
-    figure, axes = _panels(len(panels), 2.5, 2, sharey=True, sharex=False)
+    figure, axes = _panels(len(panels), 2.5, 3, sharey=True, sharex=False)
     places, control = ("earlier frames", "planted frame", "later frames"), "control: own plan"
     table["place"] = table["side"].map(dict(zip((-1, 0, 1), places, strict=True))).mask(table["own"], control)
-    colours = [*sns.color_palette()[: len(places)], (0.4, 0.4, 0.4)]
-    line = {"x": "planted_step", "y": "follows", "hue": "place", "hue_order": [*places, control], "palette": colours}
-    marks = {"style": "place", "style_order": [*places, control], "markers": ["o", "X", "s", "D"], "dashes": False}
+    points = {
+        "x": "planted_step",
+        "y": "follows",
+        "hue": "place",
+        "hue_order": [*places, control],
+        "palette": [*sns.color_palette()[: len(places)], (0.4, 0.4, 0.4)],
+        "markers": list(_MARKERS),
+        "dodge": 0.4,
+        "linewidth": 1.2,
+    }
+    # Larger and beneath: a ring where it is as high as the plan's.
+    ring = {"linestyle": ":", "markersize": 7, "markerfacecolor": "white", "errorbar": None, "legend": False}
     for panel, axis in zip(panels, axes, strict=True):
         part = table[table["panel"] == panel]
-        count = len(part[["name", "case", "seed"]].drop_duplicates())
         # Seeds have one value each of their case, however many of their frames differ.
         for within in (["case", "seed"], ["case"]):
             part = part.groupby([*within, "place", "written", "planted_step"], as_index=False)["follows"].mean()
         plan, base = (part[part["written"] == each] for each in ("plan", "resample"))
-        sns.lineplot(plan, legend=axis is axes[-1], ax=axis, **line, **marks, **INTERVAL)
-        sns.lineplot(base[base["place"] != control], linestyle=":", errorbar=None, legend=False, ax=axis, **line)
-        axis.set_title(f"{panel} ({count} videos)", fontsize="small")
-        axis.set(xlabel="step planted before (the frame's own)", ylabel="share that follows", ylim=(-0.04, 1.04))
-        _whole(axis)
+        base = base[base["place"] != control]
+        sns.pointplot(base, ax=axis, **ring, **points)
+        sns.pointplot(plan, legend=axis is axes[-1], markersize=4, ax=axis, **points, **INTERVAL)
+        known, planted = videos.loc[panel]
+        axis.set_title(f"{panel}\n({known} of {_some(planted, 'video')})", fontsize="small")
+        axis.set(xlabel="planted before step", ylabel="share that follows", ylim=(-0.04, 1.04))
     _figure_legend(figure, axes[-1])
     figure.suptitle(title)
     return caption(
         figure,
         f"{_counts(outcomes)}; {_MEAN};\n"
-        "frames in which the planted plan differs from the clean run's, of videos whose\n"
-        "clean run shows one of the two; dotted: base rate, nothing planted",
+        "frames in which the planted plan differs from the clean run's, of planted videos whose\n"
+        "clean run shows one of the two; open, dotted: base rate, nothing planted;\n"
+        "steps are the frame's own; no mark: there is no such frame",
     )
 
 
@@ -517,7 +539,11 @@ def ensemble_gain(outcomes: Outcomes) -> Figure:
     table = pd.concat(rows)
     if table.empty:
         return _nothing(outcomes, title, "average or choice")
-    table["what"] = table["arm"] + " (" + table["evaluations"].astype(str) + ")"
+    # The number counts draws of layers; after their name alone it reads as a layer.
+    table["what"] = table["arm"].str.replace(
+        r"(random layers) (\d+)$", lambda found: f"{found[1]}, draw {int(found[2]) + 1}", regex=True
+    )
+    table["what"] += " (" + table["evaluations"].astype(str) + ")"
     figure, (axis,) = _panels(1, 0.24 * table["what"].nunique() + 0.4)
     sns.pointplot(table, x="gain", y="what", linestyle="none", markersize=4, ax=axis, **INTERVAL)
     axis.axvline(0, color="0.7", linewidth=0.8, zorder=0)
@@ -531,43 +557,52 @@ def ensemble_gain(outcomes: Outcomes) -> Figure:
 
 
 def success_by_order(outcomes: Outcomes) -> Figure:
-    """E13: share solved over network evaluations, by order, in the easier and the harder half of each family."""
+    """E13: share solved over network evaluations, by order, in the easier and the harder half of all families."""
     outcome = next(iter(outcomes.values()))
     whole = outcome.isel(arm=outcome["frames_made"].values == outcome["frames_made"].values.max())
     table = _table((whole["correct"] == 1).astype(float), "solved")
     middle = table.groupby("family")["difficulty"].transform("median")
     table["half"] = np.where(table["difficulty"] > middle, "harder half", "easier half")
-    families = list(dict.fromkeys(table["family"]))
-    # Powers of 4 around what was evaluated.
-    low, high = (int(getattr(np, each)(np.log2(table["evaluations"].agg(at)) / 2)) for each, at in _ENDS)
-    ticks = [4**power for power in range(low, high + 1)]
-    figure, axes = _panels(len(families), 1.7, sharey=True)
-    for family, axis in zip(families, axes, strict=True):
-        part = table[table["family"] == family]
+    table["order"] = table["sampling_order"].map(label)
+    orders = list(dict.fromkeys(table["order"]))
+    # Orders that cost alike stand side by side, the first at their cost.
+    arms = table[["order", "evaluations"]].drop_duplicates()
+    table = table.merge(arms.assign(beside=arms.groupby("evaluations").cumcount()))
+    table["at"] = table["evaluations"] * 1.07 ** table["beside"]
+    low, high = np.log2(table["evaluations"].agg(["min", "max"]))
+    ticks = [2**power for power in range(int(low), int(np.ceil(high)) + 1)]
+    halves = sorted(table["half"].unique())
+    figure, axes = _panels(len(halves), 2.5, sharey=True)
+    for half, axis in zip(halves, axes, strict=True):
+        part = table[table["half"] == half]
         sns.lineplot(
-            part.assign(order=part["sampling_order"].map(label)),
-            x="evaluations",
+            part,
+            x="at",
             y="solved",
             hue="order",
-            style="half",
-            style_order=["easier half", "harder half"],
-            markers=True,
-            markersize=4,
-            errorbar=None,
+            hue_order=orders,
+            style="order",
+            style_order=orders,
+            markers=list(_MARKERS[: len(orders)]),
+            dashes=False,
+            markersize=5,
+            err_style="bars",
+            err_kws={"linewidth": 1},
             legend=axis is axes[-1],
             ax=axis,
+            **INTERVAL,
         )
-        axis.set(xscale="log", ylim=(-0.04, 1.04), xlabel="evaluations", ylabel="share solved")
+        axis.set(xscale="log", ylim=(-0.04, 1.04), xlabel="network evaluations", ylabel="share solved")
         axis.set_xticks(ticks, [f"{tick}" for tick in ticks])
         axis.minorticks_off()
-        axis.set_title(label(family), fontsize="small")
-    _figure_legend(figure, axes[-1])
+        axis.set_title(f"{half} ({_some(part['case'].nunique(), 'case')})", fontsize="small")
+    _figure_legend(figure, axes[-1], "order")
     figure.suptitle(f"Success by order and network evaluations, {label(outcome.attrs['model_id'])}")
-    halves = table.drop_duplicates("case").groupby(["family", "half"]).size()
     return caption(
         figure,
-        f"{_counts({'drawn': outcome})}; harder: above the family's median difficulty;\n"
-        f"mean over cases, {span(halves)} a half; no intervals",
+        f"{_counts({'drawn': outcome})}; {_MEAN},\n"
+        "families together; harder: above the family's median difficulty;\n"
+        "orders of equal cost stand side by side, the first at it",
     )
 
 
@@ -584,82 +619,84 @@ def fewer_frames_and_steps(outcomes: Outcomes) -> Figure:
     if not joint.sizes["arm"]:
         return _nothing(outcomes, title, "joint order")
     most = joint["steps"].values.max()
-    figure, axes = _panels(2, 2.5, 2, sharex=False)
     halves = (
         (
             _begins(joint.isel(arm=joint["steps"].values == most)),
             "frames_made",
-            "video frames made",
+            "frames made",
             "begins right, less the full video",
         ),
         (
             joint.isel(arm=joint["frames_made"].values == joint["frames_made"].values.max())["correct"] == 1,
             "steps",
-            "denoising steps",
+            "steps",
             "share solved",
         ),
     )
+    rows = [*dict.fromkeys(outcome["family"].values.tolist()), "all"]
+    figure, axes = _panels(2, 0.36 * len(rows) + 0.5, 2, sharex=False)
     for (values, x, words, share), axis in zip(halves, axes, strict=True):
         table = _table(values.astype(float), "share")
-        sns.lineplot(
-            table,
-            x=x,
-            y="share",
-            hue="family",
-            errorbar=None,
-            marker="o",
-            markersize=3,
-            linewidth=1,
-            legend=axis is axes[1],
+        made = sorted(table[x].unique())
+        sns.pointplot(
+            pd.concat([table, table.assign(family="all")]),
+            x="share",
+            y="family",
+            order=rows,
+            hue=x,
+            hue_order=made,
+            palette=sns.color_palette("viridis", len(made)),
+            markers=list(_MARKERS[: len(made)]) if len(made) <= len(_MARKERS) else "o",
+            linestyle="none",
+            dodge=len(made) > 1 and 0.5,
+            markersize=4,
+            linewidth=1.2,
             ax=axis,
-        )
-        sns.lineplot(
-            table,
-            x=x,
-            y="share",
-            color="black",
-            linewidth=2,
-            marker="s",
-            label="all",
-            ax=axis,
-            legend=axis is axes[1],
             **INTERVAL,
         )
-        axis.set(xlabel=words, ylabel=share)
-        made = sorted(table[x].unique())
-        axis.set_xticks(made, [f"{each}" for each in made])
-    _figure_legend(figure, axes[1])
+        axis.axhline(len(rows) - 1.5, color="0.7", linewidth=0.8)
+        axis.set(xlabel=share, ylabel="")
+        axis.xaxis.set_major_locator(MaxNLocator(5))
+        axis.set_yticks(range(len(rows)), [label(row) for row in rows] if axis is axes[0] else [])
+        above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 4}
+        axis.legend(title=words, frameon=False, fontsize="x-small", **above)
     figure.suptitle(title)
-    return caption(figure, f"{_counts({'drawn': outcome})}; black: {_MEAN}")
+    return caption(figure, f"{_counts({'drawn': outcome})}; {_MEAN};\nno bar: all cases alike")
 
 
 def layer_energy(outcomes: Outcomes) -> Figure:
     """C8: energy of each block's tokens by latent frame, and of the mover's tokens over all others."""
     outcome = next(iter(outcomes.values()))
     steps = outcome["observed_step"].values
-    figure, axes = _panels(len(steps) + 1, 2.0, 3, sharex=False)
+    figure, axes = _panels(len(steps) + 1, 2.2, 4, sharex=False)
     energy = outcome["energy"].mean(("case", "seed"))
-    relative = energy / energy.mean("latent_frame")
+    # The given frame holds no noise: it would set the range of colours alone.
+    free = energy.where(energy["latent_frame"] > 0)
+    relative = free / free.mean("latent_frame")
     low, high = float(relative.min()), float(relative.max())
     every = max(1, relative.sizes["latent_frame"] // 4)
     for step, axis in zip(steps, axes, strict=False):
         part = relative.sel(observed_step=step).transpose("layer", "latent_frame").to_pandas()
         sns.heatmap(part, cmap="cividis", vmin=low, vmax=high, ax=axis, cbar=False, xticklabels=every)
         axis.invert_yaxis()
-        axis.set(title=f"step {step}", xlabel="latent frame", ylabel="layer")
+        axis.axvspan(0, 1, facecolor="0.9", edgecolor="0.7", hatch="////", linewidth=0)
+        box = {"facecolor": "0.9", "linewidth": 0, "pad": 1}
+        axis.text(0.5, len(part) / 2, "given", rotation=90, ha="center", va="center", fontsize="x-small", bbox=box)
+        axis.set(title=f"step {step}", xlabel="latent frame", ylabel="layer" if axis is axes[0] else "")
         axis.tick_params(axis="both", rotation=0)
-    figure.colorbar(axes[0].collections[0], ax=axes, label="energy / layer's mean", shrink=0.6)
+    bar = {"location": "bottom", "shrink": 0.6, "aspect": 40}
+    figure.colorbar(axes[0].collections[0], ax=axes[:-1], label="energy / layer's mean", **bar)
     ratio = _table(outcome["object_ratio"].where(outcome["object_ratio"] > 0), "ratio")
     ratio["step"] = ratio["observed_step"].astype(str)
     sns.lineplot(ratio, x="layer", y="ratio", hue="step", ax=axes[-1], **INTERVAL)
     axes[-1].axhline(1, color="0.7", linewidth=0.8, zorder=0)
-    axes[-1].set(title="mover over the rest", xlabel="layer", ylabel="ratio of energies")
+    axes[-1].set(title="mover / the rest", xlabel="layer", ylabel="ratio of energies")
     axes[-1].legend(frameon=False, fontsize="x-small", title="step")
     _whole(axes[-1])
-    figure.suptitle("Energy of block outputs, relative to each layer's mean over frames")
+    figure.suptitle("Energy of block outputs, relative to each layer's mean over free frames")
     return caption(
         figure,
-        f"{_counts({'drawn': outcome})}; energy: L2 norm of tokens, mean over cases;\nframe 0 is given; ratio: {_MEAN}",
+        f"{_counts({'drawn': outcome})}; energy: L2 norm of tokens, mean over cases;\nratio, of all frames: {_MEAN}",
     )
 
 

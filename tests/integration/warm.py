@@ -61,6 +61,8 @@ LARGE = (
 CLIENT = """#!{python} -IS
 import json, os, socket, sys
 
+if sys.argv[1].startswith("-") and sys.argv[1] != "-m":
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
     socket.send_fds(server, [b"-"], [0, 1, 2])
@@ -86,7 +88,9 @@ class Warm:
         self._address, self._client = str(folder / "socket"), folder / "python"
         self._client.write_text(CLIENT.format(python=sys.executable, address=self._address))
         self._client.chmod(0o755)
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        # Without large pages, of which a fork would copy the whole wherever it writes.
+        left_out = ("PYTHONPATH", "GLIBC_TUNABLES")
+        environment = {name: value for name, value in os.environ.items() if name not in left_out}
         self._server = subprocess.Popen([sys.executable, "-P", __file__, self._address], env=environment)
         while not os.path.exists(self._address):
             assert self._server.poll() is None, "it could not import all"

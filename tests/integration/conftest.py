@@ -1,4 +1,4 @@
-"""A clone of the project in a new folder, and Snakemake in it."""
+"""A clone of the project in a new folder, and Snakemake in it, from nothing or from a process that has imported all."""
 
 from __future__ import annotations
 
@@ -13,16 +13,24 @@ from pathlib import Path
 import pytest
 
 from tests.integration.browser import Browser
+from tests.integration.warm import Warm
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("--configfile", "config/quick.yaml")
 
 
 class Clone:
-    """A copy of the project's files, without results."""
+    """A copy of the project's files, without results.
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    Parameters
+    ----------
+    folder : path
+    warm : Warm, optional
+        What Snakemake and its jobs are forked from; each a new Python where there is none.
+    """
+
+    def __init__(self, folder: Path, warm: Warm | None = None):
+        self.folder, self.warm = folder, warm
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT,
@@ -46,6 +54,8 @@ class Clone:
             "PYTHONPATH": str(self.folder / "src"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
+        if self.warm:
+            return self.warm.run("-m", "snakemake", *arguments, folder=self.folder, environment=environment)
         return subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments],
             cwd=self.folder,
@@ -72,17 +82,30 @@ class Clone:
 
 
 @pytest.fixture(scope="session")
-def make_clone(tmp_path_factory) -> Callable[[str], Clone]:
-    """``make_clone(name)``: a new clone."""
-    return lambda name: Clone(tmp_path_factory.mktemp(name))
+def warm(tmp_path_factory) -> Iterator[Warm]:
+    """The process that has imported all."""
+    started = Warm(tmp_path_factory.mktemp("warm"))
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="session")
-def finished(make_clone) -> Clone:
-    """A clone in which the quick configuration was run to its end. Put back what you change."""
-    clone = make_clone("finished")
+def make_clone(tmp_path_factory, request) -> Callable[..., Clone]:
+    """``make_clone(name, warm=True)``: a new clone; not warm, its Snakemake and jobs start as a user's do."""
+
+    def make(name: str, warm: bool = True) -> Clone:
+        return Clone(tmp_path_factory.mktemp(name), request.getfixturevalue("warm") if warm else None)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished(make_clone, warm) -> Clone:
+    """A clone in which the quick configuration was run to its end, as a user runs it. Put back what you change."""
+    clone = make_clone("finished", warm=False)
     done = clone.snakemake("--cores", "2", *QUICK)
     assert done.returncode == 0, done.stderr
+    clone.warm = warm  # from now on
     return clone
 
 

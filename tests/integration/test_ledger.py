@@ -22,6 +22,7 @@ from chainofsteps.ledger import audit as auditing
 from chainofsteps.ledger.audit import CURRENT, DRIFTED, MISSING, ORPHAN, STALE, TOLERATED, audit
 from chainofsteps.ledger.lock import md5_of
 from tests.integration.ssh import Server, needs_sshd, serving
+from tests.integration.warm import Warm
 
 pytestmark = pytest.mark.integration
 
@@ -117,14 +118,17 @@ STATISTICS = {"results/statistics/metrics.json", "results/statistics/verdicts.cs
 class Project:
     """A Git and DVC repository with Snakemake in it."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, warm: Warm):
+        self.folder, self.warm = folder, warm
 
     def run(self, *command: str, ok: bool = True) -> subprocess.CompletedProcess:
         # A stage's command is looked up on PATH.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        own = {"DVC_NO_ANALYTICS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PATH": path}
-        done = subprocess.run(command, cwd=self.folder, env=os.environ | own, capture_output=True, text=True)
+        own = os.environ | {"DVC_NO_ANALYTICS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PATH": path}
+        if command[0] == sys.executable:
+            done = self.warm.run(*command[1:], folder=self.folder, environment=own)
+        else:
+            done = subprocess.run(command, cwd=self.folder, env=own, capture_output=True, text=True)
         assert (done.returncode == 0) == ok, (command, done.stdout, done.stderr)
         return done
 
@@ -170,11 +174,11 @@ class Project:
 
     def copy(self, folder: Path) -> Project:
         shutil.copytree(self.folder, folder, symlinks=True)
-        return Project(folder)
+        return Project(folder, self.warm)
 
     def clone(self, folder: Path) -> Project:
         subprocess.run(["git", "clone", "--quiet", str(self.folder), str(folder)], check=True)
-        return Project(folder)
+        return Project(folder, self.warm)
 
 
 def files_in(folder: Path) -> set[Path]:
@@ -188,9 +192,9 @@ def objects_in(store: Path) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory) -> Project:
+def recorded(tmp_path_factory, warm) -> Project:
     """A run that was recorded and pushed to a folder. Not to be changed: copy or clone it."""
-    project = Project(tmp_path_factory.mktemp("ledger") / "project")
+    project = Project(tmp_path_factory.mktemp("ledger") / "project", warm)
     for name, text in FILES.items():
         path = project.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -217,8 +217,10 @@ def test_another_clone_gives_the_same_bytes(finished, make_clone):
     assert len(set(made) & set(before)) > 10
 
 
-def test_success_and_failures_are_made_on_request(finished):
-    done = finished.snakemake("--cores", "2", "success", f"{RESULTS}/report/failures.html", *QUICK)
+def test_success_and_failures_are_made_on_request(finished, tmp_path):
+    few = tmp_path / "few.yaml"
+    few.write_text("success: {count: 2, followed: 1}\n")
+    done = finished.snakemake("--cores", "2", "success", f"{RESULTS}/report/failures.html", *QUICK, str(few))
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(finished.folder / RESULTS / "success" / "mini.csv")
     assert list(table) == ["family", "level", "order", "step", "n", "success", "ci_low", "ci_high"]
@@ -226,7 +228,7 @@ def test_success_and_failures_are_made_on_request(finished):
     assert len(last) == 3 * 4
     # Only the longest order of each kind is measured in more than the followed cases.
     whole = table.index.isin(last) & table["order"].isin(["joint", "frame_by_frame"])
-    assert (table[whole]["n"] == 3).all() and (table[~whole]["n"] == 2).all()
+    assert (table[whole]["n"] == 2).all() and (table[~whole]["n"] == 1).all()
     assert (finished.folder / RESULTS / "figures" / "success_by_level.png").stat().st_size > 10_000
     page = (finished.folder / RESULTS / "report" / "failures.html").read_text()
     assert "Traceback" not in page

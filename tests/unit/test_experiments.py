@@ -1,4 +1,4 @@
-"""The experiments: on tiny random pipelines of every form by their schemas, on the mini reasoner by what must come."""
+"""The experiments: on tiny random pipelines by their schemas, on the mini reasoner by what must come."""
 
 from __future__ import annotations
 
@@ -35,7 +35,6 @@ from chainofsteps.sampling.loop import Stream, sample
 from chainofsteps.sampling.orders import build_order
 
 ROOT = Path(__file__).parents[2]
-FORMS = ("single", "two_networks", "ti2v")
 SHAPE = {"frames": 9, "height": 32, "width": 32}
 SETTINGS = {
     "erasure": {
@@ -85,15 +84,14 @@ def outcome_of(kind, pipe, cases, model, settings, seeds=(0,)):
     return datasets.check(datasets.finished(outcome.assign_attrs(dict.fromkeys(names, kind)), kind), kind, kind)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("form", FORMS)
-def test_every_experiment_runs_on_every_form_and_keeps_to_its_schema(tiny_pipeline, cases, form, kind):
-    pipe = tiny_pipeline(form)
+@pytest.mark.parametrize("kind", ["swap", "ensemble", "layers"])
+def test_what_looks_into_blocks_leaves_no_hook_in_either_network(tiny_pipeline, cases, kind):
+    """That each kind runs on each form is asked through the workflow (tests/integration/test_forms.py)."""
+    pipe = tiny_pipeline("two_networks")
     some = cases.isel(case=slice(6 if kind == "layers" else 2))
-    outcome = outcome_of(kind, pipe, some, model_of(form), SETTINGS[kind])
+    outcome = outcome_of(kind, pipe, some, model_of("two_networks"), SETTINGS[kind])
     assert outcome.sizes["case"] == some.sizes["case"] and outcome.sizes["seed"] == 1
-    assert (outcome["same_as_clean"].isel(arm=0) == 1).all()
-    for network in filter(None, (pipe.transformer, pipe.transformer_2)):
+    for network in (pipe.transformer, pipe.transformer_2):
         assert not any(block._forward_hooks for block in network.blocks)
 
 

@@ -100,12 +100,11 @@ def make_clone(tmp_path_factory, request) -> Callable[..., Clone]:
 
 
 @pytest.fixture(scope="session")
-def finished(make_clone, warm) -> Clone:
-    """A clone in which the quick configuration was run to its end, as a user runs it. Put back what you change."""
-    clone = make_clone("finished", warm=False)
+def finished(make_clone) -> Clone:
+    """A clone in which the quick configuration was run to its end. Put back what you change."""
+    clone = make_clone("finished")
     done = clone.snakemake("--cores", "2", *QUICK)
     assert done.returncode == 0, done.stderr
-    clone.warm = warm  # from now on
     return clone
 
 

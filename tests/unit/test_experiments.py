@@ -85,13 +85,14 @@ def outcome_of(kind, pipe, cases, model, settings, seeds=(0,)):
 
 
 @pytest.mark.parametrize("kind", ["swap", "ensemble", "layers"])
-def test_what_looks_into_blocks_leaves_no_hook_in_either_network(tiny_pipeline, cases, kind):
+@pytest.mark.parametrize("form", ["single", "two_networks", "ti2v"])
+def test_what_looks_into_blocks_leaves_no_hook_in_any_network(tiny_pipeline, cases, form, kind):
     """That each kind runs on each form is asked through the workflow (tests/integration/test_forms.py)."""
-    pipe = tiny_pipeline("two_networks")
+    pipe = tiny_pipeline(form)
     some = cases.isel(case=slice(6 if kind == "layers" else 2))
-    outcome = outcome_of(kind, pipe, some, model_of("two_networks"), SETTINGS[kind])
+    outcome = outcome_of(kind, pipe, some, model_of(form), SETTINGS[kind])
     assert outcome.sizes["case"] == some.sizes["case"] and outcome.sizes["seed"] == 1
-    for network in (pipe.transformer, pipe.transformer_2):
+    for network in filter(None, (pipe.transformer, pipe.transformer_2)):
         assert not any(block._forward_hooks for block in network.blocks)
 
 

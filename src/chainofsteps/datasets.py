@@ -296,6 +296,7 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
                 ("arm",), "O", "1", "what is written: the plan, or as base rate the run's own estimate"
             ),
             "answers": Variable(("case",), "i", "1", "right answers of the case; of one, the other plan is wrong", 1),
+            "sigma": _SIGMA,
             "planted_step": Variable(("arm",), "i", "1", "own step of the frame before which it is; -1 none", -1),
             "planted_after": Variable(
                 ("arm",), "i", "1", "frames between the first in which the two plans differ and it; -1 none", -1
@@ -317,6 +318,7 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
             "donor": Variable(("arm",), "O", "1", "how the donor's answer ends: otherwise, or alike"),
             "flips": Variable(_ARM, "i", "1", "1 where the video ends otherwise than in the clean arm", 0, 1),
             "takes_donors_end": Variable(_ARM, "i", "1", "1 where the video ends as the donor's does", 0, 1),
+            "clean_takes_donors_end": Variable(_ARM, "i", "1", "the same of the clean arm's video", 0, 1),
         },
         _INTERVENTION_ATTRS,
     ),

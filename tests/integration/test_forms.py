@@ -15,7 +15,6 @@ FAMILY = "maze_loop"  # two right answers: what planting needs
 DTYPES = {"single": "float32", "two_networks": "bfloat16", "ti2v": "float32"}
 BOUNDARIES = {"single": "none", "two_networks": "0.875", "ti2v": "none"}
 ALL, IN_TURN = list(FORMS), ["ti2v"]  # the others take one timestep for all frames
-SHARED_STEPS = [form for form in FORMS if form not in IN_TURN]
 TURNS = {"models": IN_TURN, "steps": 1, "count": 2}
 CELL = {"cells": {"kinds": ["erase"], "steps": [0], "frames": [2]}}
 EXPERIMENTS = {
@@ -37,14 +36,12 @@ EXPERIMENTS = {
     "swap": {"steps": 2, "layers": [0, 1], "spans": [[0, 0]]},
     "swap_tokens": {"steps": 2, "layers": [1], "spans": [[0, 1]]},
     "ensemble": {"steps": 2, "members": 2, "windows": [[0, 1]]},
-    "orders": {
+    "orders": {"models": ALL, "count": 2, "orders": {"joint": [2]}, "frames": [5]},
+    "orders_in_turn": {
         "models": IN_TURN,
-        "count": 2,
         "orders": {"joint": [2], "frame_by_frame": [1], "shuffled": [1], "pyramid": [2]},
-        "frames": [5],
     },
-    "orders_joint": {"kind": "orders", "models": SHARED_STEPS, "orders": {"joint": [2]}, "frames": [5]},
-    "layers": {"count": 2, "steps": 2, "at_steps": [0], "held_out": 0.5},
+    "layers": {"count": 4, "steps": 2, "at_steps": [0], "held_out": 0.5},
 }
 CONFIG = {
     "results": "results/forms",
@@ -58,7 +55,7 @@ CONFIG = {
         "families": [FAMILY],
         "first": 300000,
         "count": 2,
-        "scored": 2,
+        "scored": 4,
         "batch": 8,
         "experiments": EXPERIMENTS,
     },
@@ -86,8 +83,8 @@ def forms(make_clone, build_pipeline):
 
 def test_every_experiment_goes_through_the_workflow_on_every_form_that_can_take_it(forms):
     shipped = yaml.safe_load((forms.folder / "config/config.yaml").read_text())["interventions"]["experiments"]
-    asked = {name: shipped.get(name, {}) | given for name, given in EXPERIMENTS.items()}
-    assert set(shipped) <= set(asked)
+    asked = {name: shipped[name] | given for name, given in EXPERIMENTS.items()}
+    assert set(shipped) == set(asked)
     assert asked["swap"]["passes"] == ["cond", "uncond"]
     outcomes = {(name, form): given["kind"] for name, given in asked.items() for form in given.get("models", ALL)}
     assert {(kind, form) for (_, form), kind in outcomes.items()} == {
@@ -110,7 +107,7 @@ def test_every_experiment_goes_through_the_workflow_on_every_form_that_can_take_
             "dtype": DTYPES[form],
             "boundary": BOUNDARIES[form],
         }
-        assert outcome.sizes["case"] == (4 if name == "erasure" else 2), name
+        assert outcome.sizes["case"] == (4 if name in ("erasure", "layers") else 2), name
         assert (outcome["same_as_clean"].isel(arm=0) == 1).all(), (name, form)
     for form, path in features.items():
         read = datasets.read(path, "features")

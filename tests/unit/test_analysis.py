@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chainofsteps.analysis.energy import object_ratio, token_energy
 from chainofsteps.analysis.probes import probe, split_groups
-from chainofsteps.analysis.similarity import debiased_cka, linear_cka
+from chainofsteps.analysis.similarity import debiased_cka, debiased_cka_of_pairs, linear_cka
 from chainofsteps.refusal import Refused
 
 seeds = st.integers(0, 2**32 - 1)
@@ -101,6 +101,14 @@ def test_similarity_refuses(measure):
         measure(draw(0, 8, 2), np.full((8, 2), np.nan))
 
 
+def test_pairs_of_representations_are_compared_as_two_are():
+    several = np.stack([draw(seed, 9, 4) for seed in range(3)])
+    several[2] = 1
+    assert debiased_cka_of_pairs(several) == pytest.approx(debiased_cka(several[:, None], several[None]))
+    with pytest.raises(Refused, match="samples: given 3; accepted: at least 4"):
+        debiased_cka_of_pairs(several[:, :3])
+
+
 def test_debiased_similarity_refuses_three_samples():
     with pytest.raises(Refused, match="samples: given 3; accepted: at least 4"):
         debiased_cka(draw(0, 3, 2), draw(1, 3, 2))
@@ -166,7 +174,7 @@ def test_a_split_parts_no_case_and_keeps_classes_of_both_sides():
         (lambda f, t, g: (f[1:], t, g), "samples: given 479, 480, 480"),
         (lambda f, t, g: (f * np.nan, t, g), "features: given NaN or infinity"),
         (lambda f, t, g: (f, t * 0, g), "classes: given 1 on both sides of the split; accepted: at least 2"),
-        (lambda f, t, g: (f, t, g * 0), "groups: given 1; accepted: at least 2"),
+        (lambda f, t, g: (f, t, (g > 0).astype(int)), "groups: given 1 to fit; accepted: at least 2"),
         (lambda f, t, g: (f, (g == 0).astype(int), g), "classes: given 1 on both sides"),
     ],
 )

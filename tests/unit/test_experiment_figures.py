@@ -115,6 +115,7 @@ def plant() -> xr.Dataset:
         },
         np.where(led.any(1), 0.5, 1),
         answers=("case", np.array([1, 1, 2, 1], np.int16)),
+        sigma=(("step", "latent_frame"), np.linspace(1, 0.25, STEPS, dtype=np.float32)[:, None].repeat(FRAMES, 1)),
         side=(("case", "arm", "frame"), np.broadcast_to(side, (len(FAMILIES), *side.shape))),
         follows=(
             ("case", "seed", "arm", "frame"),
@@ -139,6 +140,7 @@ def swap() -> xr.Dataset:
         np.ones(5),
         flips=(("case", "seed", "arm"), flips),
         takes_donors_end=(("case", "seed", "arm"), flips),
+        clean_takes_donors_end=(("case", "seed", "arm"), np.broadcast_to([0, 0, 1, 0, 1], flips.shape).astype(np.int8)),
     )
 
 
@@ -364,6 +366,21 @@ def test_the_grid_shows_the_boundary_among_the_steps_that_it_has(boundary, colum
     assert boundaries(figure.axes[0]) == ([] if column is None else [column])
 
 
+@pytest.mark.parametrize(("boundary", "point"), [("0.9", -0.5), ("0.7", 0.5), ("0.3", 1.5), ("none", None)])
+def test_plants_show_the_boundary_among_a_frames_own_steps(boundary, point):
+    # Points are of steps 1 and 2, at sigma .75 and .5.
+    outcome = plant().assign_attrs(boundary=boundary)
+    joint = FIGURES["plant"]["plant_outcome"]({"plant": outcome})
+    # One frame behind the other: each goes through the same levels.
+    turns = np.full((STEPS * 2, FRAMES), 1.0, np.float32)
+    turns[:STEPS, 1], turns[STEPS:, 1] = outcome["sigma"][:, 1], 0
+    turns[STEPS:, 2] = outcome["sigma"][:, 2]
+    in_turn = outcome.drop_dims("step").assign(sigma=(("step", "latent_frame"), turns))
+    in_turn = FIGURES["plant"]["plant_outcome"]({"plant": in_turn})
+    for figure in (joint, in_turn):
+        assert boundaries(figure.axes[0]) == ([] if point is None else [point])
+
+
 def test_a_plant_is_followed_from_its_frame_on_and_its_base_rate_is_not():
     figure = FIGURES["plant"]["plant_outcome"]({"plant": plant()})
     assert [axis.get_title() for axis in figure.axes] == [
@@ -410,6 +427,9 @@ def test_swaps_show_their_flips_by_donor():
     figure = FIGURES["swap"]["swap_flips"]({"swap": swap()})
     assert drawn(figure.axes[0])[:2] == [[1, 0], [0, 0]]
     assert figure.axes[0].get_title() == "swap\nsteps 0-1"
+    # The undisturbed video ends as the donor of the same answer does.
+    base = [list(line.get_ydata()) for line in figure.axes[1].get_lines() if line.get_linestyle() == ":"]
+    assert base == [[0, 0], [1, 1]]
     assert figure.get_suptitle().startswith("One block's output")
 
 
@@ -443,6 +463,17 @@ def test_orders_of_one_cost_stand_side_by_side_in_each_half():
     assert joint.get_xdata().tolist() == [1, 4] and joint.get_ydata().tolist() == [0, 1]
     assert in_turn.get_xdata().tolist() == [4 * 1.07] and in_turn.get_ydata().tolist() == [1]
     assert joint.get_color() != in_turn.get_color()
+
+
+def test_orders_of_several_datasets_are_of_the_cases_they_share():
+    several = {"orders": orders().isel(arm=[0, 1]), "orders_in_turn": orders().isel(arm=[0, 2], case=[0, 1])}
+    figure = FIGURES["orders"]["success_by_order"](several)
+    assert [axis.get_title() for axis in figure.axes] == ["easier half (1 case)", "harder half (1 case)"]
+    joint = next(line for line in figure.axes[0].get_lines() if line.get_marker() == "o")
+    assert joint.get_xdata().tolist() == [1, 4]
+    apart = {"orders": orders().isel(case=[0]), "orders_in_turn": orders().isel(case=[1])}
+    (words,) = FIGURES["orders"]["success_by_order"](apart).axes[0].texts
+    assert words.get_text() == "nothing to draw: no case that every order was asked of"
 
 
 def test_fewer_frames_and_steps_have_a_row_for_each_family_and_one_for_all():

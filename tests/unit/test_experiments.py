@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from chainofsteps import datasets, worlds
+from chainofsteps import datasets, seeds, worlds
 from chainofsteps.experiments.arms import (
     CLEAN,
     Outcome,
@@ -156,11 +156,35 @@ def test_erasures_are_of_the_dose_that_they_say():
         assert np.array_equal(acting, mask)
 
 
+def test_random_sets_of_a_dose_share_nothing_while_there_are_enough():
+    doses = {"counts": [2, 3], "sets": 4, "kinds": ["erase"]}
+    arms, masks = erasure_arms(SETTINGS["erasure"] | {"steps": 8, "doses": doses}, free_order(steps=8))
+    for scope, axis in (("steps", 2), ("frames", 1)):
+        hit = masks.any(axis)[[arm.coordinates["scope"] == scope for arm in arms]]
+        pairs, threes = hit[:4], hit[4:]
+        assert (pairs.sum(1) == 2).all() and (pairs.sum(0) <= 1).all()
+        # Of eight, two sets of three: the next two are of another draw.
+        assert (threes.sum(1) == 3).all() and (threes[:2].sum(0) <= 1).all() and (threes[2:].sum(0) <= 1).all()
+
+
 def test_an_erased_step_is_each_frames_own_where_frames_take_turns():
     settings = SETTINGS["erasure"] | {"order": "frame_by_frame"}
     arms, masks = erasure_arms(settings, free_order("frame_by_frame"))
     mask = dict(zip([arm.name for arm in arms], masks, strict=True))["erase step 2"]
     assert np.argwhere(mask).tolist() == [[(frame - 1) * 3 + 2, frame] for frame in range(1, 9)]
+
+
+def test_cells_that_are_erased_in_shuffled_turns_favour_no_side_of_time():
+    settings = yaml.safe_load((ROOT / "config/config.yaml").read_text())["interventions"]["experiments"]
+    settings = settings["erasure_shuffled"]
+    order = build_order("shuffled", 9, settings["steps"])
+    turn = order.active.argmax(axis=0)
+    behind = []
+    for frame in settings["cells"]["frames"]:
+        distances = np.arange(1, min(frame - 1, 8 - frame) + 1)
+        behind.append([(turn[frame + side * distances] > turn[frame]).sum() for side in (1, -1)])
+    later, earlier = np.sum(behind, axis=0)
+    assert later == earlier > 0
 
 
 def test_frame_change_is_relative_to_the_clean_frame():
@@ -247,6 +271,14 @@ def test_donors_end_as_they_should(cases):
     assert other.plan[-1] != case.plan[-1] == same.plan[-1]
     assert not np.array_equal(same.scene, case.scene)
     assert {other.difficulty, same.difficulty} == {case.difficulty}
+
+
+def test_donors_of_two_right_answers_share_both_ends_or_neither():
+    for index in range(3):
+        case = worlds.draw_case("largest_tie", seeds.seed_of("pilot", index), 2)
+        other, same = ({*donor.answers[:, -1].tolist()} for donor in find_donors(case, "pilot", 7000))
+        ends = {*case.answers[:, -1].tolist()}
+        assert len(ends) == 2 and same == ends and not other & ends
 
 
 def test_who_stands_in_for_donors_is_another_scene_each(cases):
@@ -410,6 +442,9 @@ def test_blocks_tell_where_the_mover_is_and_shuffled_labels_do_not(mini):
     score, control = (outcome[name].sel(variable="plan").squeeze() for name in ("probe_score", "probe_control"))
     assert score.max() > 0.85 and control.max() < 0.7
     assert np.allclose(np.diagonal(outcome["similarity"].squeeze()), 1, atol=1e-4)
+    # A video in which no free frame shows its mover has no ratio, though the given one does.
+    moved = (outcome["plan"].isel(frame=slice(1, None)) != worlds.ABSENT).any("frame").isel(arm=0)
+    assert np.array_equal((outcome["object_ratio"] > 0).all(("observed_step", "layer")), moved)
     assert (outcome["probe_score"].sel(variable=["static", "plan"]) != NOT_ASKED).all()
     assert outcome["object_ratio"].notnull().all() and (outcome["object_ratio"] > 0).all()
 

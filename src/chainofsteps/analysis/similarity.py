@@ -57,11 +57,43 @@ def debiased_cka(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         As `linear_cka`, or fewer than four samples.
     """
     x, y = _checked(x, y)
-    samples = x.shape[-2]
-    if samples < _LEAST_SAMPLES:
-        raise Refused("similarity", "samples", samples, f"at least {_LEAST_SAMPLES}")
+    _refuse_few(x)
     x, y = (_standardised(each) for each in (x, y))
     return _ratio(_unbiased_hsic(x, y), _unbiased_hsic(x, x), _unbiased_hsic(y, y))
+
+
+def debiased_cka_of_pairs(x: np.ndarray) -> np.ndarray:
+    """`debiased_cka` of each pair of several representations, each of which is compared with itself once alone.
+
+    Parameters
+    ----------
+    x : ndarray, (..., representation, sample, feature)
+
+    Returns
+    -------
+    ndarray, (..., representation, representation)
+        Symmetric.
+
+    Raises
+    ------
+    Refused
+        As `debiased_cka`.
+    """
+    x, _ = _checked(x, x)
+    _refuse_few(x)
+    x = _standardised(x)
+    count = x.shape[-3]
+    hsic = np.empty((*x.shape[:-3], count, count))
+    for one in range(count):
+        for other in range(one, count):
+            hsic[..., one, other] = hsic[..., other, one] = _unbiased_hsic(x[..., one, :, :], x[..., other, :, :])
+    own = np.diagonal(hsic, axis1=-2, axis2=-1)
+    return _ratio(hsic, *np.broadcast_arrays(own[..., :, None], own[..., None, :]))
+
+
+def _refuse_few(x: np.ndarray) -> None:
+    if x.shape[-2] < _LEAST_SAMPLES:
+        raise Refused("similarity", "samples", x.shape[-2], f"at least {_LEAST_SAMPLES}")
 
 
 def _checked(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

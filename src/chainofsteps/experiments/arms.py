@@ -20,7 +20,7 @@ from chainofsteps.refusal import Refused
 from chainofsteps.sampling.blocks import BlockObserver
 from chainofsteps.sampling.decode import decode
 from chainofsteps.sampling.interventions import Intervention
-from chainofsteps.sampling.loop import Observer, Stream, count_evaluations, prepare_order, sample
+from chainofsteps.sampling.loop import Moment, Observer, Stream, count_evaluations, prepare_order, sample
 from chainofsteps.sampling.orders import Order
 from chainofsteps.sampling.parts import ordered
 from chainofsteps.sampling.trajectories import loop_settings, stream_seed
@@ -99,6 +99,22 @@ class Outcome:
     correct: np.ndarray
     frame_correct: np.ndarray
     others: np.ndarray
+
+
+class NoiseLevels:
+    """Observer: sigma of each latent frame before each evaluation."""
+
+    def __init__(self):
+        self._levels: list[np.ndarray] = []
+
+    def __call__(self, moment: Moment) -> None:
+        """Keep what a moment shows."""
+        self._levels.append(moment.sigma.cpu().numpy())
+
+    @property
+    def sigma(self) -> tuple[tuple[str, str], np.ndarray]:
+        """As a dataset takes it, of float32."""
+        return ("step", "latent_frame"), np.stack(self._levels).astype(np.float32)
 
 
 def make_stream(case: worlds.Case, seed: int, interventions: tuple[Intervention, ...] = ()) -> Stream:

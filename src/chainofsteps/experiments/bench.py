@@ -16,7 +16,16 @@ import xarray as xr
 from diffusers import WanImageToVideoPipeline
 
 from chainofsteps import datasets
-from chainofsteps.experiments.arms import Arm, Run, make_run, make_videos, own_evaluation, run_settings, timetable
+from chainofsteps.experiments.arms import (
+    Arm,
+    NoiseLevels,
+    Run,
+    make_run,
+    make_videos,
+    own_evaluation,
+    run_settings,
+    timetable,
+)
 from chainofsteps.experiments.erasure import Propagation, erasure_arms, frame_change, others_lost
 from chainofsteps.experiments.orders import plan_runs
 from chainofsteps.readout.bench import frame_agreement, video_agreement
@@ -138,13 +147,8 @@ def intervene(
         truth = truth_of(case.case_id)
         planting, planted = plant_arms(settings["plant"], order, encode(pipe, truth[None], 1)[0], erasure["seed"])
         run, written = make_run([case], seeds, [*arms, *planting], loop), np.concatenate([erased, planted])
-        propagation, levels = Propagation(run, free), []
-        latents, videos = make_videos(
-            pipe,
-            run,
-            [propagation, lambda moment, levels=levels: levels.append(moment.sigma.cpu().numpy())],
-            title=case.case_id,
-        )
+        propagation, levels = Propagation(run, free), NoiseLevels()
+        latents, videos = make_videos(pipe, run, [propagation, levels], title=case.case_id)
         frames = np.stack([frame_agreement(video, truth, *grid) for video in videos]).reshape(*run.shape, -1)
         parts.append(
             {
@@ -167,7 +171,7 @@ def intervene(
         | {
             "erased": (("arm", "step", "latent_frame"), written),
             "side": (("arm", "frame"), _sides(run, written, videos.shape[1])),
-            "sigma": (("step", "latent_frame"), np.stack(levels).astype(np.float32)),
+            "sigma": levels.sigma,
         },
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from chainofsteps.analysis.similarity import debiased_cka, linear_cka
 from chainofsteps.experiments.arms import (
     CLEAN,
     Arm,
+    NoiseLevels,
     Run,
     carry_out,
     cases_in,
@@ -36,7 +37,8 @@ def erasure_arms(settings: dict, order: Order) -> tuple[list[Arm], np.ndarray]:
     settings : dict
         ``steps`` S; ``kinds``, each at one of ``at_steps`` in all free frames and in one of ``at_frames`` at all steps;
         ``cells``: ``kinds``, ``steps`` and ``frames`` of the grid, all pairs; ``doses``: for each of ``counts`` k as
-        many ``sets`` of k random steps and of k random frames, of each of its ``kinds``; ``seed`` of noise and sets.
+        many ``sets`` of k random steps and of k random frames, of each of its ``kinds``, no two of which share any
+        while there are enough; ``seed`` of noise and sets.
     order : Order
         As the loop takes it. A step is a frame's own: "all frames at a step" are erased together in joint order, and
         each in its own turn otherwise. Where S is the number of free frames, one step is as large a dose as one frame.
@@ -62,8 +64,8 @@ def erasure_arms(settings: dict, order: Order) -> tuple[list[Arm], np.ndarray]:
     ]
     rng, doses = np.random.default_rng(seed), settings["doses"]
     for count in doses["counts"]:
-        for number in range(doses["sets"]):
-            some_steps, some_frames = (sorted(rng.permutation(of)[:count].tolist()) for of in (steps, free))
+        sets = zip(*(_random_sets(rng, of, count, doses["sets"]) for of in (steps, free)), strict=True)
+        for number, (some_steps, some_frames) in enumerate(sets):
             for kind in doses["kinds"]:
                 parts.append((f"{kind} {count} steps, set {number}", kind, "steps", some_steps, free))
                 parts.append((f"{kind} {count} frames, set {number}", kind, "frames", list(steps), some_frames))
@@ -73,6 +75,13 @@ def erasure_arms(settings: dict, order: Order) -> tuple[list[Arm], np.ndarray]:
         for (name, kind, scope, *_), mask in zip(parts, masks, strict=True)
     ]
     return arms, masks
+
+
+def _random_sets(rng: np.random.Generator, of: Sequence[int], count: int, sets: int) -> list[list[int]]:
+    """Random sets of ``count`` members each: parts of one permutation, and of another where it has no more of them."""
+    whole = len(of) // count
+    rounds = [rng.permutation(of)[: whole * count].reshape(whole, count) for _ in range(-(-sets // whole))]
+    return [sorted(each.tolist()) for each in np.concatenate(rounds)[:sets]]
 
 
 def _mask(order: Order, steps: list[int], frames: list[int]) -> np.ndarray:
@@ -202,10 +211,8 @@ def run_erasure(
     (run,) = plan_erasure(pipe, cases, model, settings, seeds, batch)
     order = timetable(pipe, run.settings)
     propagation = Propagation(run, np.flatnonzero(order.active.any(axis=0)).tolist())
-    levels: list[np.ndarray] = []
-    outcome = carry_out(
-        pipe, run, [propagation, lambda moment: levels.append(moment.sigma.cpu().numpy())], title=cases.attrs["family"]
-    )
+    levels = NoiseLevels()
+    outcome = carry_out(pipe, run, [propagation, levels], title=cases.attrs["family"])
     _, erased = erasure_arms(settings, order)
     by_step = ("case", "seed", "arm", "step")
     return outcome_dataset(
@@ -215,7 +222,7 @@ def run_erasure(
         settings,
         erased=(("arm", "step", "latent_frame"), erased),
         others_lost=(("case", "seed", "arm"), others_lost(outcome.frame_correct, erased, order)),
-        sigma=(("step", "latent_frame"), np.stack(levels).astype(np.float32)),
+        sigma=levels.sigma,
         dissimilarity=(by_step, np.stack(propagation.biased, axis=-1).astype(np.float32)),
         dissimilarity_debiased=(by_step, np.stack(propagation.debiased, axis=-1).astype(np.float32)),
         frame_change=(("case", "seed", "arm", "latent_frame"), frame_change(outcome.latents)),

@@ -9,7 +9,7 @@ from diffusers import WanImageToVideoPipeline
 from chainofsteps import worlds
 from chainofsteps.analysis.energy import object_ratio, token_energy
 from chainofsteps.analysis.probes import probe, split_groups
-from chainofsteps.analysis.similarity import debiased_cka
+from chainofsteps.analysis.similarity import debiased_cka_of_pairs
 from chainofsteps.experiments.arms import (
     CLEAN,
     Arm,
@@ -127,7 +127,8 @@ def run_layers(
     Returns
     -------
     Dataset
-        By the ``layers`` schema. A variable that a world does not have, or has too little of to split, scores -1.
+        By the ``layers`` schema. The given frame, whose tokens hold no noise, is in ``energy`` alone. A variable that a
+        world does not have, or has too little of to split, scores -1.
     """
     (run,) = plan_layers(pipe, cases, model, settings, seeds, batch)
     recorder = BlockRecorder(settings["at_steps"], len(run.streams))
@@ -135,7 +136,7 @@ def run_layers(
     layers = sorted({layer for _, layer in recorder.hidden})
     # (step, layer, stream, latent_frame, row, col, channel)
     hidden = np.stack([[recorder.hidden[step, layer] for layer in layers] for step in settings["at_steps"]])
-    energy = token_energy(hidden)
+    energy, free = token_energy(hidden), slice(1, None)
     rows, cols = hidden.shape[4:6]
     plan = latent_plan(outcome.plan.reshape(len(run.streams), -1), hidden.shape[3])
     movers = mover_tokens(plan, rows, cols)
@@ -147,8 +148,8 @@ def run_layers(
         cases,
         settings,
         energy=((*lead, "latent_frame"), _by_stream(energy.mean((-1, -2)), run)),
-        object_ratio=(lead, _by_stream(_ratios(energy.reshape(*energy.shape[:3], -1), _flat(movers)), run)),
-        similarity=(("world", "observed_step", "layer", "other_layer"), _similarity(hidden)[None]),
+        object_ratio=(lead, _by_stream(_ratios(energy[:, :, :, free], movers[:, free]), run)),
+        similarity=(("world", "observed_step", "layer", "other_layer"), _similarity(hidden[:, :, :, free])[None]),
         **{
             name: (("world", "variable", "observed_step", "layer"), np.array(values, np.float32)[None])
             for name, values in scores.items()
@@ -170,23 +171,18 @@ def _by_stream(values: np.ndarray, run: Run) -> np.ndarray:
 
 
 def _ratios(energy: np.ndarray, movers: np.ndarray) -> np.ndarray:
-    """Object ratio (step, layer, stream); 0 where no mover was read."""
+    """Object ratio (step, layer, stream), of all frames given; 0 where no mover was read."""
+    energy, movers = energy.reshape(*energy.shape[:3], -1), movers.reshape(len(movers), -1)
     seen = movers.any(-1)
     ratios = np.zeros(energy.shape[:-1])
     ratios[..., seen] = object_ratio(energy[..., seen, :], movers[seen])
     return ratios
 
 
-def _flat(tokens: np.ndarray) -> np.ndarray:
-    return tokens.reshape(len(tokens), -1)
-
-
 def _similarity(hidden: np.ndarray) -> np.ndarray:
     """Debiased CKA of each pair of layers, over the tokens of a stream, averaged over streams; (step, layer, layer)."""
     samples = hidden.reshape(*hidden.shape[:3], -1, hidden.shape[-1])
-    layers = range(hidden.shape[1])
-    pairs = [[debiased_cka(samples[:, one], samples[:, other]).mean(-1) for other in layers] for one in layers]
-    return np.moveaxis(np.array(pairs, np.float32), -1, 0)
+    return debiased_cka_of_pairs(samples.swapaxes(1, 2)).mean(1).astype(np.float32)
 
 
 def _probe_all(
@@ -227,7 +223,10 @@ def _probe_all(
 
 def _ask(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, settings: dict) -> tuple[float, float]:
     split = {"held_out": settings["held_out"], "seed": settings["seed"]}
-    if len(np.unique(groups)) < 2 or len(np.unique(labels[split_groups(labels, groups, **split)[1]])) < 2:
+    if len(np.unique(groups)) < 2:
+        return NOT_ASKED, NOT_ASKED
+    fitted, held = split_groups(labels, groups, **split)
+    if len(np.unique(groups[fitted])) < 2 or len(np.unique(labels[held])) < 2:
         return NOT_ASKED, NOT_ASKED
     asked = probe(features, labels.astype(int), groups, **split)
     return asked.score, asked.control

@@ -14,6 +14,7 @@ from chainofsteps import worlds
 from chainofsteps.experiments.arms import (
     CLEAN,
     Arm,
+    NoiseLevels,
     Run,
     carry_out,
     cases_in,
@@ -41,10 +42,10 @@ def plans_to_plant(case: worlds.Case) -> np.ndarray:
     -------
     ndarray of int16, (2, frame)
     """
-    answers = case.answers
-    if len(answers) >= PLANS:
-        return answers[:PLANS]
-    return check_pair(case, np.stack([answers[0], worlds.control_plans(case)["wrong_answer"]]).astype(np.int16))
+    plans = case.answers[:PLANS]
+    if len(plans) < PLANS:
+        plans = np.stack([plans[0], worlds.control_plans(case)["wrong_answer"]]).astype(np.int16)
+    return check_pair(case, plans)
 
 
 def check_pair(case: worlds.Case, plans: np.ndarray) -> np.ndarray:
@@ -84,7 +85,7 @@ def encode_plans(pipe: WanImageToVideoPipeline, cases: list[worlds.Case], batch:
     return encode(pipe, videos, batch).unflatten(0, (len(cases), PLANS))
 
 
-def blanks(pipe: WanImageToVideoPipeline, cases: list[worlds.Case], batch: int) -> torch.Tensor:
+def blank_latents(pipe: WanImageToVideoPipeline, cases: list[worlds.Case], batch: int) -> torch.Tensor:
     """As `encode_plans`, of nothing: what a run takes is known with them, and none need be encoded."""
     return torch.zeros(len(cases), PLANS)
 
@@ -96,7 +97,7 @@ def plan_plant(
     settings: dict,
     seeds: list[int],
     batch: int,
-    latents_of: Callable[[WanImageToVideoPipeline, list[worlds.Case], int], torch.Tensor] = blanks,
+    latents_of: Callable[[WanImageToVideoPipeline, list[worlds.Case], int], torch.Tensor] = blank_latents,
 ) -> list[Run]:
     """The runs of this experiment, one; arguments as `run_plant`, and what is planted in the cases."""
     loop = run_settings(model, settings["order"], settings["steps"], batch)
@@ -145,7 +146,8 @@ def run_plant(
         By the ``plant`` schema.
     """
     (run,) = plan_plant(pipe, cases, model, settings, seeds, batch, encode_plans)
-    outcome = carry_out(pipe, run, title=cases.attrs["family"])
+    levels = NoiseLevels()
+    outcome = carry_out(pipe, run, [levels], title=cases.attrs["family"])
     plans = np.stack([plans_to_plant(case) for case in run.cases])
     planted = np.array([max(arm.coordinates["planted"], 0) for arm in run.arms])
     order = timetable(pipe, run.settings)
@@ -166,6 +168,7 @@ def run_plant(
         cases,
         settings,
         answers=("case", np.array([len(case.answers) for case in run.cases], np.int16)),
+        sigma=levels.sigma,
         side=(("case", "arm", "frame"), np.sign(of_frame - at[..., None]).astype(np.int8)),
         follows=(by_frame, (outcome.plan == planted_plan).astype(np.int8)),
         differs=(by_frame, (differs & np.array(asked)[:, None, :, None]).astype(np.int8)),

@@ -48,7 +48,9 @@ def _other_scenes(case: worlds.Case, purpose: str, first: int) -> Iterator[world
 
 
 def find_donors(case: worlds.Case, purpose: str, first: int) -> Donors:
-    """Another scene of the same difficulty that ends in another state, and one that ends in the same.
+    """Another scene of the same difficulty whose right answers end in other states, and one where they end in the same.
+
+    Scenes that share some ends and not all are neither.
 
     Parameters
     ----------
@@ -68,12 +70,19 @@ def find_donors(case: worlds.Case, purpose: str, first: int) -> Donors:
     Refused
         The world has no such scene among many drawn.
     """
-    found: dict[bool, worlds.Case] = {}
+    ends, found = _ends(case), {}
     for other in _other_scenes(case, purpose, first):
-        found.setdefault(bool(other.plan[-1] == case.plan[-1]), other)
+        others = _ends(other)
+        if others == ends or not others & ends:
+            found.setdefault(others == ends, other)
         if len(found) == len(DONORS):
             break
     return found[False], found[True]
+
+
+def _ends(case: worlds.Case) -> frozenset[int]:
+    """States in which the right answers of a case end."""
+    return frozenset(case.answers[:, -1].tolist())
 
 
 def stand_ins(case: worlds.Case, purpose: str, first: int) -> Donors:
@@ -160,6 +169,7 @@ def run_swap(
         settings,
         flips=(by_arm, (final != final[:, :, :1]).astype(np.int8)),
         takes_donors_end=(by_arm, (final == ends[:, :, which]).astype(np.int8)),
+        clean_takes_donors_end=(by_arm, (final[:, :, :1] == ends[:, :, which]).astype(np.int8)),
     )
 
 

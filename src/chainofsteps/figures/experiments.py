@@ -1,12 +1,12 @@
 """The experiments' figures: a function each, over datasets of one kind by name.
 
-For models of two networks, the place where one takes over from the other is drawn over steps and σ of erasures. Other
-kinds of dataset do not hold the noise level of a step.
+For models of two networks, the place where one takes over from the other is drawn over the steps, or σ, at which
+something is done to a run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -123,17 +123,21 @@ def _whole(axis: Axes, which: str = "x") -> None:
         getattr(axis, f"{each}axis").set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
-def _draw_boundary(axis: Axes, outcome: xr.Dataset, over: str, drawn: pd.Index | None = None) -> None:
-    """Where a model of two networks passes from one to the other, over ``step``, ``sigma`` or a heat map's ``columns``.
+def _draw_boundary(axis: Axes, outcome: xr.Dataset, over: str, drawn: Sequence[int] | None = None) -> None:
+    """Where a model of two networks passes from one to the other.
 
-    ``drawn`` are the steps that a heat map has columns of; all steps by default.
+    ``over``: ``step``, ``sigma``, a heat map's ``columns``, or ``points``, one for each of a frame's own steps.
+    ``drawn`` are the steps that there are columns or points of; all steps by default.
     """
     if outcome.attrs["boundary"] == "none":
         return
     level = float(outcome.attrs["boundary"])
-    before = int((outcome["sigma"].max("latent_frame") >= level).sum())
+    above = outcome["sigma"] >= level
+    # A frame's own steps: where frames take turns, all of them go through the same levels.
+    own = len(np.unique(outcome["sigma"].values[above.values]))
+    before = own if over == "points" else int(above.any("latent_frame").sum())
     columns = np.searchsorted(outcome["step"] if drawn is None else drawn, before)
-    at = {"sigma": level, "step": before - 0.5, "columns": columns}[over]
+    at = {"sigma": level, "step": before - 0.5, "columns": columns, "points": columns - 0.5}[over]
     # A colour that no map and no line beside it has.
     axis.axvline(at, color=sns.color_palette()[3], linestyle="-.", linewidth=1.2)
 
@@ -467,6 +471,7 @@ def plant_outcome(outcomes: Outcomes) -> Figure:
     ring = {"linestyle": ":", "markersize": 7, "markerfacecolor": "white", "errorbar": None, "legend": False}
     for panel, axis in zip(panels, axes, strict=True):
         part = table[table["panel"] == panel]
+        _draw_boundary(axis, outcomes[part["name"].iloc[0]], "points", sorted(part["planted_step"].unique()))
         # Seeds have one value each of their case, however many of their frames differ.
         for within in (["case", "seed"], ["case"]):
             part = part.groupby([*within, "place", "written", "planted_step"], as_index=False)["follows"].mean()
@@ -502,13 +507,21 @@ def swap_flips(outcomes: Outcomes) -> Figure:
     figure, axes = _panels(2 * len(columns), 2.0, len(columns), sharey=True, sharex=False)
     for row, (measure, words) in enumerate(names.items()):
         for (name, swapped, first, last), axis in zip(columns, axes[row * len(columns) :], strict=False):
-            table = _table(swapped[measure].astype(float), "share")
+            here = swapped.isel(arm=(swapped["first_step"] == first).values & (swapped["last_step"] == last).values)
+            table = _table(here[measure].astype(float), "share")
             table["donor"] = table["donor"].map(label)
+            donors = list(dict.fromkeys(table["donor"]))
+            if measure == "takes_donors_end":
+                base = _table(here["clean_takes_donors_end"].astype(float), "share")
+                base = base.groupby(base["donor"].map(label))["share"].mean()
+                for color, donor in zip(sns.color_palette(), donors, strict=False):
+                    axis.axhline(base[donor], color=color, linestyle=":", linewidth=1, zorder=0)
             sns.lineplot(
-                table[(table["first_step"] == first) & (table["last_step"] == last)],
+                table,
                 x="swapped_layer",
                 y="share",
                 hue="donor",
+                hue_order=donors,
                 style="donor",
                 markers=True,
                 dashes=False,
@@ -524,7 +537,9 @@ def swap_flips(outcomes: Outcomes) -> Figure:
     figure.suptitle(title)
     return caption(
         figure,
-        f"{_counts(outcomes)}; {_MEAN};\nswap: what the block adds; swap tokens: all it puts out, alike at any layer",
+        f"{_counts(outcomes)}; {_MEAN};\n"
+        "swap: what the block adds; swap tokens: all it puts out, alike at any layer;\n"
+        "dotted: how often the undisturbed video ends as that donor's",
     )
 
 
@@ -558,9 +573,16 @@ def ensemble_gain(outcomes: Outcomes) -> Figure:
 
 def success_by_order(outcomes: Outcomes) -> Figure:
     """E13: share solved over network evaluations, by order, in the easier and the harder half of all families."""
-    outcome = next(iter(outcomes.values()))
-    whole = outcome.isel(arm=outcome["frames_made"].values == outcome["frames_made"].values.max())
-    table = _table((whole["correct"] == 1).astype(float), "solved")
+    # Cases that every order was asked of.
+    common = sorted(set.intersection(*(set(each["case"].values) for each in outcomes.values())))
+    if not common:
+        return _nothing(outcomes, "Success by order and network evaluations", "case that every order was asked of")
+    drawn = {name: each.sel(case=common) for name, each in outcomes.items()}
+    outcome = next(iter(drawn.values()))
+    most = max(int(each["frames_made"].max()) for each in drawn.values())
+    wholes = [each.isel(arm=each["frames_made"].values == most) for each in drawn.values()]
+    table = pd.concat([_table((whole["correct"] == 1).astype(float), "solved") for whole in wholes])
+    table = table.drop_duplicates(["case", "arm"])
     middle = table.groupby("family")["difficulty"].transform("median")
     table["half"] = np.where(table["difficulty"] > middle, "harder half", "easier half")
     table["order"] = table["sampling_order"].map(label)
@@ -696,7 +718,7 @@ def layer_energy(outcomes: Outcomes) -> Figure:
     figure.suptitle("Energy of block outputs, relative to each layer's mean over free frames")
     return caption(
         figure,
-        f"{_counts({'drawn': outcome})}; energy: L2 norm of tokens, mean over cases;\nratio, of all frames: {_MEAN}",
+        f"{_counts({'drawn': outcome})}; energy: L2 norm of tokens, mean over cases;\nratio, of free frames: {_MEAN}",
     )
 
 

@@ -317,14 +317,26 @@ def get_figures(*kinds):
 
 def get_cases(wildcards):
     """Cases that an experiment samples: as drawn, or solved in the first frame."""
+    return expand(rules.draw_cases.output, world=get_world(wildcards))
+
+
+def get_block_cases(wildcards):
+    """The same of a block of `snakemake stability`."""
+    return expand(rules.draw_block.output, block=wildcards.block, world=get_world(wildcards))
+
+
+def get_world(wildcards):
+    """A family, or what is solved of it in the first frame, whichever an experiment samples."""
     solved = SAMPLED[wildcards.experiment]["cases"] == "solved"
-    return expand(rules.draw_cases.output, world=f"{SOLVED if solved else ''}{wildcards.family}")
+    return f"{SOLVED if solved else ''}{wildcards.family}"
 
 
 def get_repeated(wildcards):
     """A sampling condition of a block: other seeds than those of any other block and of the run."""
-    seeds = [(int(wildcards.block) + 1) * REPEATED["seeds_apart"] + seed for seed in config["seeds"]]
-    return {**SAMPLED[wildcards.experiment], "count": REPEATED["count"], "seeds": seeds}
+    sampled = SAMPLED[wildcards.experiment]
+    seeds = [(int(wildcards.block) + 1) * REPEATED["seeds_apart"] + seed for seed in sampled["seeds"]]
+    count = REPEATED["count"] if wildcards.experiment in EXPERIMENTS else min(sampled["count"], REPEATED["count"])
+    return {**sampled, "count": count, "seeds": seeds}
 
 
 @or_exit()

@@ -21,7 +21,7 @@ use rule draw_cases as draw_block with:
         LOGS / "stability" / "{block}" / "cases" / "{world}.log",
     params:
         family=lambda wildcards: family_of(wildcards.world),
-        solved=False,
+        solved=lambda wildcards: wildcards.world.startswith(SOLVED),
         purpose=config["cases"]["purpose"],
         first_case=get_first_case,
         case_count=REPEATED["count"],
@@ -32,7 +32,7 @@ use rule draw_cases as draw_block with:
 
 use rule sample_trajectories as sample_block with:
     input:
-        cases=lambda wildcards: expand(rules.draw_block.output, block=wildcards.block, world=wildcards.family),
+        cases=get_block_cases,
         fingerprint=rules.fingerprint_model.output,
         weights=get_weights,
         modules=get_modules("workflow/scripts/sample_trajectories.py"),
@@ -52,7 +52,7 @@ use rule sample_trajectories as sample_block with:
 
 use rule extract_features as extract_block with:
     input:
-        cases=lambda wildcards: expand(rules.draw_block.output, block=wildcards.block, world=wildcards.family),
+        cases=get_block_cases,
         trajectories=rules.sample_block.output,
         modules=lambda wildcards: get_modules("workflow/scripts/extract_features.py", wildcards.family),
     output:
@@ -70,7 +70,7 @@ rule tally_verdicts:
             rules.extract_block.output,
             block=range(REPEATED["blocks"]),
             model=REPEATED["models"],
-            experiment=EXPERIMENTS,
+            experiment=SAMPLED,
             family=FAMILIES,
         ),
         # Of the run's own cases: what score and reader can tell is a matter of the family.
@@ -86,7 +86,7 @@ rule tally_verdicts:
         "../../environment.yml"
     params:
         statistics=config["statistics"],
-        experiments=EXPERIMENTS,
+        experiments=list(SAMPLED),
     message:
         "Judge every block and count the verdicts"
     script:

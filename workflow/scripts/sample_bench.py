@@ -1,4 +1,4 @@
-"""Sample the cases of a bench, or a shard of them: features of every step, and the finished videos as files."""
+"""Sample the cases of a bench, or a shard of them: features of clean estimates, and the finished videos as files."""
 
 import functools
 import math
@@ -12,10 +12,10 @@ from chainofsteps import datasets
 from chainofsteps.experiments.arms import join_groups
 from chainofsteps.experiments.plan import check_disk
 from chainofsteps.models.placement import opened, revision_of
-from chainofsteps.readout.bench import bench_features
+from chainofsteps.readout.bench import bench_features, finished_videos
 from chainofsteps.refusal import at_the_door
 from chainofsteps.sampling.loop import prepare_order
-from chainofsteps.sampling.orders import decoded_steps
+from chainofsteps.sampling.orders import kept_pictures
 from chainofsteps.sampling.parts import Parts, case_groups, cases_a_batch, file_hashes, gather, write_shard
 from chainofsteps.sampling.trajectories import sample_trajectories
 from chainofsteps.videos.bench_cases import ground_truth, write_videos
@@ -35,7 +35,7 @@ with at_the_door(snakemake.log[0]):
         parts = Parts(f"{snakemake.output.features}.parts", basis)
         asked, shape = snakemake.params.experiment, (model["frames"], model["height"], model["width"])
         order = prepare_order(pipe, asked["order"], asked["steps"], *shape)
-        bytes_a_case = len(seeds) * len(decoded_steps(asked, len(order.active))) * math.prod(shape) * 3
+        bytes_a_case = len(seeds) * kept_pictures(asked, len(order.active), shape[0]) * math.prod(shape[1:]) * 3
 
         def make(first: int, end: int) -> xr.Dataset:
             some, folder = cases.isel(case=slice(first, end)), parts.folder / f"videos_{first:06d}"
@@ -50,7 +50,7 @@ with at_the_door(snakemake.log[0]):
                 for case in some["case"].values.astype(str)
             ]
             shutil.rmtree(folder, ignore_errors=True)
-            write_videos(folder, some, sampled["clean_estimate"].isel(step=-1))
+            write_videos(folder, some, finished_videos(sampled))
             features = bench_features(sampled, truths, *snakemake.params.grid)
             kept.remove()
             return features

@@ -349,7 +349,8 @@ def check_bench(bench: dict, models: dict, where: object) -> None:
     ------
     Refused
         No such model; steps or frames that it does not have; another order than joint of a model that takes one
-        timestep for all frames; a decoded step beyond the last; a grid of more cells than pixels.
+        timestep for all frames; a decoded step or frame beyond the last, frames that do not go up from the given one; a
+        grid of more cells than pixels.
     """
     check_choice(where, "bench.model", bench["model"], models)
     model = models[bench["model"]]
@@ -373,6 +374,11 @@ def _check_decoded(bench: dict, model: dict, where: object) -> None:
         for step in given.get("decoded_steps", ()):
             if step > (last := evaluations(given, latent_frames) - 1):
                 raise Refused(where, f"bench.experiments.{name}.decoded_steps", step, f"0 to {last}")
+        frames, last = given.get("decoded_frames", [0, 1]), model["frames"] - 1
+        # Maps are held against the given frame, and motion needs another one.
+        if frames != sorted({0, *frames}) or not 1 <= frames[-1] <= last:
+            accepted = f"0 and at least one of 1 to {last}, ascending"
+            raise Refused(where, f"bench.experiments.{name}.decoded_frames", frames, accepted)
 
 
 def _check_bench_orders(bench: dict, model: dict, where: object) -> None:

@@ -22,7 +22,10 @@ SMALL = {
     "bench": {
         "count": COUNT,
         "batch": 2,
-        "experiments": {"joint": {"order": "joint", "steps": 2}, "turns": {"order": "frame_by_frame", "steps": 1}},
+        "experiments": {
+            "joint": {"order": "joint", "steps": 2, "decoded_frames": [0, 2, 5, 8]},
+            "turns": {"order": "frame_by_frame", "steps": 1},
+        },
         "erasure": {
             "steps": 2,
             "at_steps": [1],
@@ -70,6 +73,7 @@ def test_a_bench_goes_through_the_workflow(clone, vbvr, tmp_path):
     cases, count = datasets.read(folder / "cases.nc", "bench_cases"), COUNT * len(TASKS)
     assert cases.sizes["case"] == count and cases["first_frame"].shape[1:3] == (32, 32)
     features = datasets.read(folder / "features_joint.nc", "bench_features")
+    assert features["frame"].values.tolist() == [0, 2, 5, 8]
     # The model knows these worlds: it moves what the truth moves.
     assert features["agreement"].isel(step=-1).min() > 0.8
     erased = datasets.read(folder / "interventions.nc", "bench_interventions")
@@ -90,6 +94,7 @@ def test_a_bench_goes_through_the_workflow(clone, vbvr, tmp_path):
     case = str(cases["case"].values[0])
     film, truth = folder / f"videos_joint/{case}/0.mp4", root / case / "ground_truth.mp4"
     made, given = measure_video(film), measure_video(truth)
+    assert made.frames == 9  # of which the features are of four
     assert made.frames / made.fps == pytest.approx(given.frames / given.fps)
     first = read_video(film)[0][0].astype(int)
     assert np.abs(first - cases["first_frame"].values[0]).mean() < 8

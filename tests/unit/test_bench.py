@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -16,12 +17,13 @@ from chainofsteps import datasets, doors
 from chainofsteps.configuration import load_yaml
 from chainofsteps.experiments.bench import PLANTED, fewer_frames_and_steps, intervene
 from chainofsteps.models.prompts import check_prompts
-from chainofsteps.readout.bench import bench_features
+from chainofsteps.readout.bench import bench_features, finished_videos, video_agreement
 from chainofsteps.readout.motion_energy import SETTLED
 from chainofsteps.refusal import Refused
 from chainofsteps.sampling.trajectories import sample_trajectories
 from chainofsteps.statistics import bench as estimated
 from chainofsteps.videos import bench_cases
+from chainofsteps.videos.files import read_video
 from chainofsteps.videos.vbvr import index_tree
 from tests.bench import COUNT, TASKS, write_bench
 from tests.scripts import Job, save_model
@@ -63,11 +65,15 @@ def truth_of(root, cases):
 
 
 @pytest.mark.parametrize(
-    ("order", "chosen", "decoded"),
-    [("joint", {}, 2), ("frame_by_frame", {}, 16), ("frame_by_frame", {"decoded_steps": [0, 3]}, 3)],
+    ("order", "chosen", "pictures"),
+    [
+        ("joint", {}, 2 * 9),
+        ("frame_by_frame", {}, 16 * 9),
+        ("frame_by_frame", {"decoded_steps": [0, 3], "decoded_frames": [0, 4]}, 3 * 2 + 9),
+    ],
 )
 def test_streams_that_do_not_fit_on_the_disk_are_refused_before_they_are_sampled(
-    tmp_path, cases, root, build_pipeline, monkeypatch, order, chosen, decoded
+    tmp_path, cases, root, build_pipeline, monkeypatch, order, chosen, pictures
 ):
     datasets.write(cases, tmp_path / "cases.nc", "bench_cases")
     model = save_model(build_pipeline("ti2v"), tmp_path / "model", "ti2v", "float32") | {"max_sequence_length": 512}
@@ -76,7 +82,7 @@ def test_streams_that_do_not_fit_on_the_disk_are_refused_before_they_are_sampled
     inputs = {"cases": [str(tmp_path / "cases.nc")], "weights": [model["path"] + "/SHA256SUMS"], "modules": []}
     job = Job("sample_bench", tmp_path, "features.nc", inputs, params, {"sampled": "joint"})
     job.output = Namedlist(fromdict={"features": str(job.path), "videos": str(tmp_path / "videos")})
-    needed = 4 * decoded * 9 * 32 * 32 * 3
+    needed = 4 * pictures * 32 * 32 * 3
     monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(needed - 1))
     with pytest.raises(SystemExit, match=rf"refused: .*: disk: given .*; accepted: at least {needed / 1e9:.3g} GB"):
         job.run()
@@ -86,6 +92,10 @@ def test_streams_that_do_not_fit_on_the_disk_are_refused_before_they_are_sampled
         features = datasets.read(job.run(), "bench_features")
         assert features.sizes["case"] == cases.sizes["case"]
         assert features["step"].values.tolist() == ([0, 3, 15] if chosen else [0, 1])
+        assert features["frame"].values.tolist() == chosen.get("decoded_frames", [*range(9)])
+        # What scorers get is whole.
+        films = [*(tmp_path / "videos").rglob("*.mp4")]
+        assert {len(read_video(film)[0]) for film in films} == {9} and len(films) == 2 * features.sizes["case"]
 
 
 # Cases
@@ -160,6 +170,14 @@ def test_prompts_are_held_to_the_tokenizer():
         (
             {"experiments": {"turns": {"order": "frame_by_frame", "steps": 4, "decoded_steps": [0, 31, 32]}}},
             r"bench\.experiments\.turns\.decoded_steps: given 32; accepted: 0 to 31",
+        ),
+        *(
+            (
+                {"experiments": {"few": {"order": "joint", "steps": 4, "decoded_frames": frames}}},
+                rf"bench\.experiments\.few\.decoded_frames: given {re.escape(str(frames))}; accepted: 0 and at least "
+                "one of 1 to 8, ascending",
+            )
+            for frames in ([0, 9], [0], [], [1, 2], [0, 4, 4], [0, 5, 4])
         ),
         ({"grid": [33, 8]}, r"bench\.grid: given 33; accepted: at most 32"),
         (
@@ -253,6 +271,48 @@ def test_features_at_chosen_steps_are_those_of_a_run_that_decodes_all(
     stays = settled.isel(step=slice(None, None, -1)).cumprod("step").isel(step=slice(None, None, -1))
     first = some["step"].values[stays.argmax("step").transpose("case", "seed", "frame").values]
     assert (some[gone].values == first).all()
+
+
+@pytest.mark.parametrize(
+    ("form", "order", "steps", "chosen", "frames"),
+    [("two_networks", "joint", 4, [0, 2], [0, 3]), ("ti2v", "frame_by_frame", 2, [0, 5], [0, 1, 4, 8])],
+)
+def test_features_at_chosen_frames_are_those_of_a_run_that_decodes_all(
+    tiny_pipeline, root, cases, form, order, steps, chosen, frames
+):
+    given, some = {"order": order, "steps": steps, "decoded_steps": chosen}, cases.isel(case=slice(2))
+    truths = [truth_of(root, cases)(case_id) for case_id in some["case"].values]
+    whole, few = (
+        sample_trajectories(tiny_pipeline(form), some, MODEL, given | asked, [0, 1], 3)
+        for asked in ({}, {"decoded_frames": frames})
+    )
+    assert (few["clean_estimate"].values == whole["clean_estimate"].sel(frame=frames).values).all()
+    assert (finished_videos(few).values == finished_videos(whole).values).all()
+    every, here = bench_features(whole, truths, *GRID), bench_features(few, truths, *GRID)
+    assert here["frame"].values.tolist() == frames and here.attrs["frames_made"] == 9
+    # Of each frame all is known as before; motion is between the frames that are there, also in the ground truth.
+    for name in ("commitment", "candidates", "commitment_step"):
+        xr.testing.assert_equal(here[name], every[name].sel(frame=frames))
+    for number, truth in enumerate(truths):
+        for video, agreement in zip(few["clean_estimate"][number, 1], here["agreement"][number, 1], strict=True):
+            assert agreement.item() == pytest.approx(video_agreement(video.values, truth[frames], *GRID), abs=1e-6)
+
+
+def test_estimands_of_chosen_frames_know_their_numbers_or_say_that_they_cannot(tiny_pipeline, root, cases):
+    given = {"order": "joint", "steps": 6, "decoded_frames": [0, 2, 5, 8]}
+    truths = [truth_of(root, cases)(case_id) for case_id in cases["case"].values]
+    sampled = sample_trajectories(tiny_pipeline("ti2v"), cases, MODEL, given, [0], 4)
+    features = bench_features(sampled, truths, *GRID).assign_attrs(experiment="few")
+    # Frames in turn, of which some are seen: what a run that sees all of them gives.
+    features["commitment_step"] = features["commitment_step"].astype(float)
+    features["commitment_step"][...] = np.array([0, 2, 5, 8]) / 2
+    assert estimated.sequentiality(features).values == pytest.approx(0.5 * 7 / 6)
+    assert estimated._decoded(features) == "4 of 9 frames decoded"
+    assert estimated._decoded(features.isel(step=[0, 5])) == "2 of 6 steps and 4 of 9 frames decoded"
+    with pytest.raises(Refused, match="frame: given 1 free frames; accepted: at least 2 free frames"):
+        estimated.sequentiality(features.isel(frame=[0, 2]))
+    for name in ("E0 gain_of_agreement", "E7 candidates_fall"):
+        assert np.isfinite(estimated.OF_FEATURES[name](features.isel(frame=[0, 2]))).all()
 
 
 def test_estimands_of_a_run_with_gaps_know_their_steps_or_say_that_they_cannot(tiny_pipeline, root, cases):

@@ -123,6 +123,30 @@ def test_the_plan_counts_what_the_run_makes(form, build_pipeline, tmp_path, case
     assert (plan.loc[TOTAL] == plan.drop(TOTAL).sum()).all() and "fetch" not in plan.index
 
 
+@pytest.mark.parametrize(
+    ("chosen", "latent_frames"),
+    [({"decoded_frames": [0, 4]}, 2), ({"decoded_frames": [0, 5], "decoded_steps": [0]}, 3)],
+)
+def test_the_plan_counts_what_chosen_frames_take(build_pipeline, tmp_path, case, monkeypatch, chosen, latent_frames):
+    pipe, counted = build_pipeline("two_networks"), []
+    model = save_model(pipe, tmp_path, "two_networks", "float32")
+    del model["hub"]
+    undisturbed = pipe.vae.decode
+
+    def count(latents, **given):
+        counted.append(latents.shape[0] * latents.shape[2])
+        return undisturbed(latents, **given)
+
+    monkeypatch.setattr(pipe.vae, "decode", count)
+    asked = SMALL | {"experiments": {"few": {"order": "joint", "steps": 3} | chosen}}
+    sampled = sample_trajectories(pipe, case, model, asked["experiments"]["few"], asked["seeds"], 4)
+    row, steps = plan_bench(model, asked).loc["features_few"], sampled.sizes["step"]
+    # Of the last step, which is the video, all three latent frames.
+    assert sum(counted) == 2 * ((steps - 1) * latent_frames + 3)
+    assert row["decoded"] == np.ceil(sum(counted) / 3)
+    assert round(row["scratch_gb"] * 1e9) == sampled["clean_estimate"].nbytes + sampled["finished_video"].nbytes
+
+
 @pytest.mark.parametrize("form", ["single", "two_networks"])
 def test_an_entry_of_the_hub_gives_the_timetable_that_its_form_has(form, tiny_pipeline):
     model = next(model for model in MODELS.values() if model.get("form") == form)

@@ -21,6 +21,7 @@ from chainofsteps.sampling.parts import (
     join_shards,
     open_part,
     shard_bounds,
+    unfinished,
     write_part,
     write_shard,
 )
@@ -179,3 +180,15 @@ def test_shards_are_joined_in_the_order_given(tmp_path):
         joined = join_shards(given_order, tmp_path / "joining")
         assert joined["case"].values.tolist() == [f"case {path.stem[-1]}" for path in given_order]
         assert joined["zeta"].values.tolist() == [float(path.stem[-1]) for path in given_order]
+
+
+def test_what_is_unfinished_is_that_of_all_shards(tmp_path):
+    names, shards = ["a", "b", "c", "d", "e"], [(0, 2), (2, 4), (4, 5)]
+    own = tmp_path / "shard_1.nc"
+    assert unfinished(names, tmp_path / "whole.nc") == [0, 1, 2, 3, 4] == unfinished(names, own, shards)
+    (tmp_path / "shard_0.nc").touch()
+    for job, part in (("shard_1.nc", "d"), ("shard_2.nc", "d"), ("whole.nc", "b")):
+        (tmp_path / f"{job}.parts").mkdir()
+        (tmp_path / f"{job}.parts" / f"{part}.nc").touch()
+    assert unfinished(names, own, shards) == [2, 4]
+    assert unfinished(names, tmp_path / "whole.nc") == [0, 2, 3, 4]

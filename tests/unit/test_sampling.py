@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from chainofsteps.models.check import check_fit
+from chainofsteps.models.frame_wise import causal_convolutions, is_frame_wise
 from chainofsteps.models.load import load_pipeline, pipeline_form
 from chainofsteps.refusal import Refused
 from chainofsteps.sampling import loop
@@ -194,6 +195,34 @@ def test_decode_is_the_pipelines_own(tiny_pipeline, form):
     decoder = TrajectoryDecoder(pipe, batch=2)
     for each in (latents, -latents):
         assert np.array_equal(decoder(each), decode(pipe, each, batch=2))
+
+
+@pytest.mark.parametrize(
+    ("form", "frames", "needed"),
+    [("two_networks", [0, 3, 4], 2), ("single", [0, 5], 3), ("ti2v", [0, 2, 5], 6), ("frame_wise", [0, 2, 5], 3)],
+)
+def test_chosen_frames_are_those_of_whole_videos_and_nothing_behind_them_is_decoded(
+    build_pipeline, monkeypatch, form, frames, needed
+):
+    pipe = build_pipeline("ti2v" if form == "frame_wise" else form)
+    if form == "frame_wise":
+        for convolution in causal_convolutions(pipe.vae):
+            convolution.weight.data[:, :, :-1] = 0
+    assert is_frame_wise(pipe.vae) == (form == "frame_wise")
+    latents = torch.randn(3, pipe.vae.config.z_dim, 8 // pipe.vae_scale_factor_temporal + 1, 4, 4)
+    whole = decode(pipe, latents, batch=2)
+    counted, undisturbed = [], pipe.vae.decode
+
+    def count(latents, **given):
+        counted.append(latents.shape[0] * latents.shape[2])
+        return undisturbed(latents, **given)
+
+    monkeypatch.setattr(pipe.vae, "decode", count)
+    assert np.array_equal(decode(pipe, latents, 2, frames), whole[:, frames])
+    assert sum(counted) == 3 * needed
+    decoder = TrajectoryDecoder(pipe, 2, frames)
+    for each in (latents, -latents):
+        assert np.array_equal(decoder(each), decode(pipe, each, 2)[:, frames])
 
 
 @pytest.mark.parametrize("form", FORMS)

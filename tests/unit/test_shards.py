@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import time
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 from chainofsteps import datasets
 from chainofsteps.models.check import MANIFEST
 from chainofsteps.readout.cases import case_dataset
-from chainofsteps.sampling.parts import shard_bounds, share_out
+from chainofsteps.sampling.parts import Parts, shard_bounds, share_out
 from chainofsteps.videos import bench_cases
 from chainofsteps.videos.vbvr import index_tree
 from tests.bench import write_bench
@@ -73,11 +76,12 @@ def reading(folder, cases, trajectories, script="extract_features", output="feat
     return Job(script, folder, output, inputs, {}, {})
 
 
-def intervening(folder, cases, entry, shard=None, output="erasure.nc"):
+def intervening(folder, cases, entry, shards=None, number=0):
     params = {"model": entry, "intervention": INTERVENTION, "batch": 4, "cases_at_once": 1}
-    params |= {"worlds": {Path(path).stem: COUNT for path in cases}} | ({"shard": shard} if shard else {})
-    wildcards = {"model": "tiny", "intervention": "erasure"}
+    params |= {"worlds": {Path(path).stem: COUNT for path in cases}} | ({"shards": shards} if shards else {})
+    wildcards = {"model": "tiny", "intervention": "erasure", "shard": str(number)}
     inputs = {"cases": cases, "weights": manifest(entry), "modules": [__file__]}
+    output = f"erasure/shard_{number}.nc" if shards else "erasure.nc"
     return Job("run_intervention", folder, output, inputs, params, wildcards)
 
 
@@ -106,7 +110,8 @@ def of_bench(script, folder, bench, entry, shard, output, **params):
 
 
 def sampling_bench(folder, bench, entry, shard=None, output="features.nc"):
-    job = of_bench("sample_bench", folder, bench, entry, shard, output, experiment={"order": "joint", "steps": 2})
+    experiment = {"order": "joint", "steps": 2, "decoded_frames": [0, 5]}
+    job = of_bench("sample_bench", folder, bench, entry, shard, output, experiment=experiment)
     return job.name_outputs(features=job.path, videos=folder / f"videos_of_{output}")
 
 
@@ -139,6 +144,55 @@ def test_a_bench_in_shards_gives_the_same_bytes(tmp_path, bench, model):
     ]
     assert joined(tmp_path, files, "bench_interventions") == whole.read_bytes()
     assert not list(tmp_path.glob("*.parts")) and not list(tmp_path.glob("*.join"))
+
+
+def free(monkeypatch, size):
+    """Let every disk have so many bytes left."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(size))
+
+
+def test_shards_ask_for_the_room_that_all_unfinished_ones_take(tmp_path, cases, model, monkeypatch):
+    entry, bounds = model("ti2v"), share_out(2 * COUNT, 3)
+    jobs = [intervening(tmp_path, cases, entry, bounds, number) for number in range(3)]
+    free(monkeypatch, 0)
+    with pytest.raises(SystemExit, match="at least"):
+        jobs[0].run()
+    group = round(float(re.search(r"at least (\S+) GB", Path(jobs[0].log[0]).read_text())[1]) * 1e9) / 6
+    shortest = 0.995 * group  # the line says three digits
+    for job, left in ((jobs[0], 6), (jobs[1], 4)):
+        free(monkeypatch, left * shortest)
+        with pytest.raises(SystemExit, match=r"refused: .*: disk: given"):
+            job.run()
+        free(monkeypatch, left * 1.005 * group)
+        job.run()
+    # Of the last shard one group of two is kept already, and takes nothing more.
+    free(monkeypatch, 2 * 1.005 * group)
+    assert jobs[2].killed(parts=1)
+    free(monkeypatch, 0.99 * group)
+    with pytest.raises(SystemExit, match=r"refused: .*: disk: given"):
+        jobs[2].run()
+    free(monkeypatch, 1.01 * group)
+    assert jobs[2].run().exists()
+
+
+def test_a_job_of_the_bench_leaves_the_room_that_others_have_claimed(tmp_path, bench, model, monkeypatch):
+    job = sampling_bench(tmp_path, bench, model("ti2v"), (0, 1), "features/shard_0.nc")
+    Path(job.output.videos).parent.mkdir()
+    stream = (2 * 2 + 9) * 32 * 32 * 3
+    # A shard of another experiment has claimed its room, and written a part.
+    other = Parts(tmp_path / "features_turns/shard_7.nc.parts/streams_000007", None)
+    other.claim(stream + 10**6)
+    written = other.array("clean_estimate", (stream,), np.uint8)
+    written.put((), np.ones(stream, np.uint8))
+    written.sync()
+    held = other.folder.joinpath("clean_estimate.array").stat().st_blocks * 512
+    needed = stream + stream + 10**6 - held
+    free(monkeypatch, needed - 1)
+    with pytest.raises(SystemExit, match=rf"at least {needed / 1e9:.3g} GB"):
+        job.run()
+    assert not [*job.parts.rglob("claim.bytes")] and other.folder.exists()
+    free(monkeypatch, needed)
+    assert job.run().exists()
 
 
 @pytest.mark.parametrize("make", [sampling_bench, intervening_in_bench])
@@ -178,7 +232,8 @@ def test_every_form_and_precision_goes_through_both_scripts_in_shards(tmp_path, 
     whole = intervening(tmp_path, cases, entry).run()
     assert datasets.read(whole, "erasure").sizes["case"] == 2 * COUNT
     # Three shards of six groups: the second has cases of both worlds.
-    shards = [intervening(tmp_path, cases, entry, each, f"of_{each[0]}.nc").run() for each in share_out(2 * COUNT, 3)]
+    bounds = share_out(2 * COUNT, 3)
+    shards = [intervening(tmp_path, cases, entry, bounds, number).run() for number in range(3)]
     assert joined(tmp_path, shards, "erasure") == whole.read_bytes()
     assert not list(tmp_path.rglob("*.parts")) and not list(tmp_path.rglob("*.partial"))
 

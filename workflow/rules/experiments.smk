@@ -121,7 +121,7 @@ if SHARDS > 1:
             worlds=lambda wildcards: worlds_of(wildcards.intervention),
             batch=COMMON["batch"],
             cases_at_once=get_cases_at_once,
-            shard=lambda wildcards: get_intervention_shards(wildcards)[int(wildcards.shard)],
+            shards=get_intervention_shards,
         message:
             "Run shard {wildcards.shard} of {wildcards.intervention} with {wildcards.model}"
 

@@ -31,7 +31,7 @@ with at_the_door(snakemake.log[0]):
             lines.append(time_line(name, of_model, measure_rates(pipe, first, model, batch)))
         rows += of_model
     plan = pd.DataFrame(rows)
-    check_disk(plan, snakemake.output[0])
+    check_disk(int(plan["bytes"].sum()), snakemake.output[0])
     plan.to_csv(snakemake.output[0], index=False)
     sums = plan.drop(columns="world").groupby(["model", "intervention"], sort=False).sum()
     for file in (sys.stdout, terminal):

@@ -14,36 +14,43 @@ with uncollected():
     from chainofsteps.experiments.plan import check_disk, plan_rows
     from chainofsteps.experiments.registry import experiment
     from chainofsteps.models.placement import opened, precision, revision_of
-    from chainofsteps.sampling.parts import Parts, case_groups, file_hashes, write_shard
+    from chainofsteps.sampling.parts import Parts, case_groups, file_hashes, unfinished, write_shard
 
 with at_the_door(snakemake.log[0]):
     torch.set_num_threads(snakemake.threads)
     model, given, batch = (snakemake.params[name] for name in ("model", "intervention", "batch"))
-    shard = snakemake.params.get("shard")
+    shards = snakemake.params.get("shards")
     run = experiment(given["kind"]).run
     groups_of = {}
     for path in snakemake.input.cases:
         drawn = datasets.read(path, "cases").isel(case=slice(snakemake.params.worlds[Path(path).stem]))
         for first, end in case_groups(drawn.sizes["case"], snakemake.params.cases_at_once):
             groups_of[Path(path).stem, first] = drawn.isel(case=slice(first, end))
-    if shard:
-        groups_of = dict(list(groups_of.items())[slice(*shard)])
+    part_names = [f"{world}_{first:06d}" for world, first in groups_of]
+    own = range(*shards[int(snakemake.wildcards.shard)]) if shards else range(len(groups_of))
+    left = unfinished(part_names, snakemake.output[0], shards)
     files = [*snakemake.input.cases, *snakemake.input.weights, *snakemake.input.modules]
     with opened(model) as pipe:
         names = (snakemake.wildcards.model, model, snakemake.wildcards.intervention)
-        rows = [plan_rows(pipe, *names, given, {key[0]: cases}, batch) for key, cases in groups_of.items()]
-        plan = pd.DataFrame([row for each in rows for row in each])
-        print(plan.to_string())
-        check_disk(plan, snakemake.output[0])
+        rows = {
+            position: plan_rows(pipe, *names, given, {world: cases}, batch)
+            for position, ((world, _), cases) in enumerate(groups_of.items())
+            if position in own or position in left
+        }
+        print(pd.DataFrame([row for position in own for row in rows[position]]).to_string())
+        # What other shards are still to write is not taken from them.
+        check_disk(sum(row["bytes"] for position in left for row in rows[position]), snakemake.output[0])
         basis = [dict(snakemake.params.items()), file_hashes(files), snakemake.threads, str(pipe._execution_device)]
         parts = Parts(f"{snakemake.output[0]}.parts", basis)
         made = {}
-        for (world, first), cases in groups_of.items():
+        for position, ((world, _), cases) in enumerate(groups_of.items()):
+            if position not in own:
+                continue
 
             def make(cases=cases):
                 return run(pipe, cases, model, given["settings"], given["seeds"], batch)
 
-            made.setdefault(world, []).append(parts.part(f"{world}_{first:06d}", make))
+            made.setdefault(world, []).append(parts.part(part_names[position], make))
         worlds = {world: join_groups(each) for world, each in made.items()}
         outcome = join_worlds(list(worlds.values()))
         outcome.attrs |= {
@@ -56,7 +63,7 @@ with at_the_door(snakemake.log[0]):
             "scheduler": type(pipe.scheduler).__name__,
             "dtype": precision(pipe),
         }
-        if shard:
+        if shards:
             write_shard(
                 outcome, snakemake.output[0], {name: each.attrs["config_hash"] for name, each in worlds.items()}
             )

@@ -1,21 +1,21 @@
-"""Sample the cases of a bench, or a shard of them: features of every step, and the finished videos as files."""
+"""Sample the cases of a bench, or a shard of them: features of clean estimates, and the finished videos as files."""
 
 import functools
 import math
 import shutil
+from pathlib import Path
 
-import pandas as pd
 import torch
 import xarray as xr
 
 from chainofsteps import datasets
 from chainofsteps.experiments.arms import join_groups
-from chainofsteps.experiments.plan import check_disk
+from chainofsteps.experiments.plan import room_for
 from chainofsteps.models.placement import opened, revision_of
-from chainofsteps.readout.bench import bench_features
+from chainofsteps.readout.bench import bench_features, finished_videos
 from chainofsteps.refusal import at_the_door
 from chainofsteps.sampling.loop import prepare_order
-from chainofsteps.sampling.orders import decoded_steps
+from chainofsteps.sampling.orders import kept_pictures
 from chainofsteps.sampling.parts import Parts, case_groups, cases_a_batch, file_hashes, gather, write_shard
 from chainofsteps.sampling.trajectories import sample_trajectories
 from chainofsteps.videos.bench_cases import ground_truth, write_videos
@@ -28,6 +28,7 @@ with at_the_door(snakemake.log[0]):
     # All clean estimates of a bench would fill the memory: some cases are sampled, read and kept, then the next.
     groups = case_groups(cases.sizes["case"], cases_a_batch(batch, len(seeds)))
     shard = snakemake.params.get("shard")
+    bench = Path(snakemake.output.features).parents[1 if shard else 0]  # where the other experiments are sampled, too
     if shard:
         groups = groups[slice(*shard)]
     with opened(model) as pipe:
@@ -35,25 +36,20 @@ with at_the_door(snakemake.log[0]):
         parts = Parts(f"{snakemake.output.features}.parts", basis)
         asked, shape = snakemake.params.experiment, (model["frames"], model["height"], model["width"])
         order = prepare_order(pipe, asked["order"], asked["steps"], *shape)
-        bytes_a_case = len(seeds) * len(decoded_steps(asked, len(order.active))) * math.prod(shape) * 3
+        bytes_a_case = len(seeds) * kept_pictures(asked, len(order.active), shape[0]) * math.prod(shape[1:]) * 3
 
         def make(first: int, end: int) -> xr.Dataset:
             some, folder = cases.isel(case=slice(first, end)), parts.folder / f"videos_{first:06d}"
-            # On the output's own disk, and never what an earlier attempt left: the part is kept once it is whole.
             scratch = parts.folder / f"streams_{first:06d}"
-            shutil.rmtree(scratch, ignore_errors=True)
-            check_disk(pd.DataFrame({"bytes": [some.sizes["case"] * bytes_a_case]}), snakemake.output.features)
-            kept = Parts(scratch, None)
-            sampled = sample_trajectories(pipe, some, model, snakemake.params.experiment, seeds, batch, kept)
-            truths = [
-                ground_truth(snakemake.params.root, some, case, model["frames"])
-                for case in some["case"].values.astype(str)
-            ]
-            shutil.rmtree(folder, ignore_errors=True)
-            write_videos(folder, some, sampled["clean_estimate"].isel(step=-1))
-            features = bench_features(sampled, truths, *snakemake.params.grid)
-            kept.remove()
-            return features
+            with room_for(some.sizes["case"] * bytes_a_case, scratch, bench) as kept:
+                sampled = sample_trajectories(pipe, some, model, snakemake.params.experiment, seeds, batch, kept)
+                truths = [
+                    ground_truth(snakemake.params.root, some, case, model["frames"])
+                    for case in some["case"].values.astype(str)
+                ]
+                shutil.rmtree(folder, ignore_errors=True)
+                write_videos(folder, some, finished_videos(sampled))
+                return bench_features(sampled, truths, *snakemake.params.grid)
 
         made = {
             f"cases_{first:06d}": parts.part(f"cases_{first:06d}", functools.partial(make, first, end))

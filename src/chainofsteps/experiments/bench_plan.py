@@ -18,7 +18,8 @@ from chainofsteps.experiments.erasure import erasure_arms
 from chainofsteps.experiments.orders import plan_runs
 from chainofsteps.models.check import outline
 from chainofsteps.models.placement import check_memory, resident_gb
-from chainofsteps.sampling.orders import decoded_steps
+from chainofsteps.sampling.decode import needed_latents
+from chainofsteps.sampling.orders import decoded_frames, decoded_steps, kept_pictures
 from chainofsteps.sampling.parts import cases_a_batch
 
 TOTAL = "total"
@@ -45,7 +46,8 @@ def plan_bench(model: Mapping, bench: Mapping) -> pd.DataFrame:
     -------
     DataFrame
         A row for each file made, for ``fetch`` and for the ``total``. ``evaluations`` of single states, both guidance
-        passes counted; ``decoded`` videos, a clean estimate being one; ``hours`` of one device at the plan's rates,
+        passes counted; ``decoded`` videos, a clean estimate being one, or as much of one as its latent frames up to the
+        last that chosen frames need (a frame-wise VAE takes less); ``hours`` of one device at the plan's rates,
         which videos of fewer frames stay below. At most, with videos uncompressed: ``scratch_gb``, of decoded steps
         while one job runs (so many times as jobs run beside each other), and ``kept_gb``, without the videos of
         shards, which stay beside the joined ones.
@@ -63,15 +65,19 @@ def plan_bench(model: Mapping, bench: Mapping) -> pd.DataFrame:
         rows["fetch"] = _row(kept=_download(model))
     for name, asked in bench["experiments"].items():
         run = _sampled(model, asked, bench)
-        frames = len(run.streams) * math.prod(model[side] for side in ("frames", "height", "width")) * 3
-        steps = len(decoded_steps(asked, len(timetable(pipe, run.settings).active)))
+        picture = len(run.streams) * math.prod(model[side] for side in ("height", "width")) * 3
+        made, latent_frames = timetable(pipe, run.settings).active.shape
+        # The last of the steps is the video and decoded whole, the others up to the last latent frame that is needed.
+        chosen = decoded_frames(asked, model["frames"])
+        needed = needed_latents(chosen, pipe.vae_scale_factor_temporal) / latent_frames
+        videos = (len(decoded_steps(asked, made)) - 1) * needed + 1
         # As many cases as fill a batch are sampled at once; each keeps its decoded steps until they are read.
         at_once = min(cases, cases_a_batch(bench["batch"], len(bench["seeds"])))
         rows[f"features_{name}"] = _row(
             evaluations=cases * evaluations(pipe, run),
-            decoded=cases * len(run.streams) * steps,
-            scratch=at_once * steps * frames,
-            kept=cases * (frames + _numbers(pipe, run)),
+            decoded=math.ceil(cases * len(run.streams) * videos),
+            scratch=at_once * kept_pictures(asked, made, model["frames"]) * picture,
+            kept=cases * (model["frames"] * picture + _numbers(pipe, run)),
         )
     kinds = {"interventions": [_intervened(pipe, model, bench)], "orders": _ordered(pipe, model, bench)}
     for kind, runs in kinds.items():

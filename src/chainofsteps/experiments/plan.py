@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-import pandas as pd
 import xarray as xr
 from diffusers import WanImageToVideoPipeline
 
@@ -17,6 +17,7 @@ from chainofsteps.experiments.registry import experiment
 from chainofsteps.refusal import Refused
 from chainofsteps.sampling.decode import decode
 from chainofsteps.sampling.loop import sample
+from chainofsteps.sampling.parts import Parts, claimed_bytes
 
 _BYTES = 8  # of a number, at most
 
@@ -77,16 +78,47 @@ def _stored(pipe: WanImageToVideoPipeline, run: Run, given: dict) -> int:
     return _BYTES * len(run.streams) * (4 * run.settings["frames"] + by_step + blocks * (given["kind"] == "layers"))
 
 
-def check_disk(plan: pd.DataFrame, target: str | Path) -> None:
-    """Refuse a plan whose datasets do not fit.
+def check_disk(needed: int, target: str | Path) -> None:
+    """Refuse what does not fit on the disk of a file that is to be made.
 
     Raises
     ------
     Refused
     """
-    needed, free = int(plan["bytes"].sum()), shutil.disk_usage(Path(target).parent).free
+    free = shutil.disk_usage(Path(target).parent).free
     if free < needed:
-        raise Refused(Path(target).parent, "disk", f"{free / 1e9:.3g} GB free", f"at least {needed / 1e9:.3g} GB")
+        accepted = f"at least {needed / 1e9:.3g} GB for all that is under way or not begun"
+        raise Refused(Path(target).parent, "disk", f"{free / 1e9:.3g} GB free", accepted)
+
+
+@contextmanager
+def room_for(needed: int, folder: Path, root: Path) -> Iterator[Parts]:
+    """A new folder for what is kept for a while, if the disk holds it beside what other jobs are about to write.
+
+    Jobs of one run know nothing of one another, and the room that one needs is still free when the next one asks. So
+    each says first what it will take, and then asks for all that has been said.
+
+    Parameters
+    ----------
+    needed : int
+        Bytes of the arrays that go into it.
+    folder : path
+        Holds nothing that an earlier attempt left, and goes when the body ends, however it ends.
+    root : path
+        Folder under which the other jobs work.
+
+    Raises
+    ------
+    Refused
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    kept = Parts(folder, None)
+    try:
+        kept.claim(needed)
+        check_disk(claimed_bytes(root), folder)
+        yield kept
+    finally:
+        kept.remove()
 
 
 def measure_rates(pipe: WanImageToVideoPipeline, case: worlds.Case, model: dict, batch: int) -> tuple[float, float]:

@@ -10,13 +10,20 @@ import xarray as xr
 from chainofsteps.readout.motion_energy import change_map, cosine, motion_energy, motion_features
 
 
+def finished_videos(trajectories: xr.Dataset) -> xr.DataArray:
+    """Finished videos of trajectories, whole whatever frames were chosen; (case, seed, frame, y, x, channel)."""
+    if "finished_video" in trajectories:
+        return trajectories["finished_video"].rename(video_frame="frame")
+    return trajectories["clean_estimate"].isel(step=-1)
+
+
 def bench_features(trajectories: xr.Dataset, truths: Sequence[np.ndarray], rows: int, cols: int) -> xr.Dataset:
     """Read every clean estimate of the trajectories of a bench.
 
     Parameters
     ----------
     trajectories : Dataset
-        By the ``trajectories`` schema; of all steps or of chosen ones.
+        By the ``trajectories`` schema; of all steps and frames or of chosen ones.
     truths : sequence of ndarray of uint8, (frame, y, x, channel)
         Ground truth of each case, of the model's frames and pixels.
     rows, cols : int
@@ -25,20 +32,30 @@ def bench_features(trajectories: xr.Dataset, truths: Sequence[np.ndarray], rows:
     Returns
     -------
     Dataset
-        By the ``bench_features`` schema, with the attributes of the trajectories.
+        By the ``bench_features`` schema, with the attributes of the trajectories; where frames were chosen also
+        ``frames_made``, those of the run.
     """
     estimates = trajectories["clean_estimate"].transpose("case", "seed", "step", "frame", "y", "x", "channel").values
-    steps = trajectories["step"].values
+    steps, frames = trajectories["step"].values, trajectories["frame"].values
+    finished = finished_videos(trajectories).transpose("case", "seed", "frame", "y", "x", "channel").values
     parts = [
-        xr.concat([motion_features(stream, truth, rows, cols, steps) for stream in streams], "seed")
-        for streams, truth in zip(estimates, truths, strict=True)
+        xr.concat(
+            [
+                motion_features(stream, truth, rows, cols, steps, frames, video)
+                for stream, video in zip(streams, videos, strict=True)
+            ],
+            "seed",
+        )
+        for streams, videos, truth in zip(estimates, finished, truths, strict=True)
     ]
     features = xr.concat(parts, "case").assign_coords(case=trajectories["case"], seed=trajectories["seed"])
     for name in ("commitment", "motion_commitment", "agreement"):
         features[name] = features[name].clip(0, 1).astype(np.float32)
     features["commitment_step"] = features["commitment_step"].transpose("case", "seed", "frame")
     kept = trajectories[["difficulty", "sigma", "timestep", "active"]]
-    return features.merge(kept).assign_attrs(trajectories.attrs)
+    made = finished.shape[2]
+    of_chosen = {"frames_made": made} if len(frames) < made else {}
+    return features.merge(kept).assign_attrs(trajectories.attrs, **of_chosen)
 
 
 def frame_agreement(video: np.ndarray, truth: np.ndarray, rows: int, cols: int) -> np.ndarray:

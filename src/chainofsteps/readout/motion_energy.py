@@ -92,7 +92,13 @@ def count_candidates(picture: np.ndarray, background: np.ndarray) -> int:
 
 
 def motion_features(
-    clean_estimate: np.ndarray, ground_truth: np.ndarray, rows: int, cols: int, steps: Sequence[int] | None = None
+    clean_estimate: np.ndarray,
+    ground_truth: np.ndarray,
+    rows: int,
+    cols: int,
+    steps: Sequence[int] | None = None,
+    frames: Sequence[int] | None = None,
+    finished: np.ndarray | None = None,
 ) -> xr.Dataset:
     """Features of one stream, by which E1 to E6 and E14 are defined without symbolic truth.
 
@@ -106,6 +112,11 @@ def motion_features(
         Of the grid of cells.
     steps : sequence of int, optional
         Numbers of the steps that were decoded, where not all were.
+    frames : sequence of int, optional
+        Numbers of the video frames that were decoded, where not all were; 0 is the first of them. Motion is then from
+        one of them to the next, of the ground truth as well.
+    finished : ndarray of uint8, (frame, y, x, channel), optional
+        All frames of the finished video, where not all were decoded: what stands still is known from it.
 
     Returns
     -------
@@ -123,15 +134,16 @@ def motion_features(
     if clean_estimate.shape[2:] != ground_truth.shape[1:]:
         given, accepted = clean_estimate.shape[2:], ground_truth.shape[1:]
         raise Refused("motion_features", "ground_truth", f"pictures of {given}", f"pictures of {accepted}")
-    frames = clean_estimate.shape[1]
+    finished = clean_estimate[-1] if finished is None else finished
+    frames = np.arange(len(finished)) if frames is None else np.asarray(frames)
     numbers = np.arange(len(clean_estimate)) if steps is None else np.asarray(steps)
     # Step by step: in floats, all steps of a large video would fill the memory.
     changes = np.stack([change_map(video, rows, cols) for video in clean_estimate])
     energy = np.stack([motion_energy(video, rows, cols) for video in clean_estimate])
-    places = np.linspace(0, len(ground_truth) - 1, frames).round().astype(int)
+    places = np.linspace(0, len(ground_truth) - 1, len(finished)).round().astype(int)[frames]
     truth = motion_energy(ground_truth[places], rows, cols)
     curve = commitment(changes)
-    background = background_of(clean_estimate[-1])
+    background = background_of(finished)
     candidates = [[count_candidates(picture, background) for picture in video] for video in clean_estimate]
     return xr.Dataset(
         {
@@ -141,7 +153,7 @@ def motion_features(
             "motion_commitment": ("step", commitment(energy)),
             "agreement": ("step", cosine(energy, truth)),
         },
-        coords={"step": numbers, "frame": np.arange(frames)},
+        coords={"step": numbers, "frame": frames},
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from diffusers import WanImageToVideoPipeline
@@ -12,8 +14,13 @@ from chainofsteps.sampling.kernels import fast_norms
 
 
 @torch.no_grad()
-def decode(pipe: WanImageToVideoPipeline, latents: torch.Tensor, batch: int = 32) -> np.ndarray:
+def decode(
+    pipe: WanImageToVideoPipeline, latents: torch.Tensor, batch: int = 32, frames: Sequence[int] | None = None
+) -> np.ndarray:
     """Latents to videos; frame by frame where the VAE is frame-wise, which is less work for the same pictures.
+
+    Where frames are chosen, a frame-wise VAE decodes these alone. Another one must begin with the first latent frame
+    and ends with the last one that is needed; its other pictures are dropped before the next streams are decoded.
 
     Parameters
     ----------
@@ -22,6 +29,8 @@ def decode(pipe: WanImageToVideoPipeline, latents: torch.Tensor, batch: int = 32
         Normalised latents: a result of `sample`, or a clean estimate.
     batch : int
         Streams decoded at once.
+    frames : sequence of int, optional
+        Numbers of the video frames that are wanted, where not all are.
 
     Returns
     -------
@@ -29,12 +38,17 @@ def decode(pipe: WanImageToVideoPipeline, latents: torch.Tensor, batch: int = 32
         Rounded half to even.
     """
     if not is_frame_wise(pipe.vae):
-        return _decode(pipe, latents, batch)
-    streams, frames = latents.shape[0], latents.shape[2]
+        if frames is None:
+            return _decode(pipe, latents, batch)
+        needed = needed_latents(frames, pipe.vae_scale_factor_temporal)
+        return np.concatenate([_decode(pipe, part, batch)[:, frames] for part in latents[:, :, :needed].split(batch)])
+    if frames is not None:
+        latents = latents[:, :, frames]
+    streams, count = latents.shape[0], latents.shape[2]
     singles = latents.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)[:, :, None]
     with frame_wise(pipe.vae), fast_norms(pipe.vae):
-        pictures = _decode(pipe, singles, batch * frames)
-    return pictures.reshape(streams, frames, *pictures.shape[2:])
+        pictures = _decode(pipe, singles, batch * count)
+    return pictures.reshape(streams, count, *pictures.shape[2:])
 
 
 def _decode(pipe: WanImageToVideoPipeline, latents: torch.Tensor, batch: int) -> np.ndarray:
@@ -47,6 +61,11 @@ def _decode(pipe: WanImageToVideoPipeline, latents: torch.Tensor, batch: int) ->
         pixels = ((video.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
         videos.append(pixels.permute(0, 2, 3, 4, 1).cpu().numpy())
     return np.concatenate(videos)
+
+
+def needed_latents(frames: Sequence[int], factor: int) -> int:
+    """Latent frames, from the first, that a causal VAE with so many video frames a latent frame makes frames from."""
+    return -(-max(frames) // factor) + 1
 
 
 @torch.no_grad()
@@ -84,17 +103,22 @@ class TrajectoryDecoder:
     pipe : WanImageToVideoPipeline
     batch : int
         Streams decoded at once.
+    frames : sequence of int, optional
+        Numbers of the video frames that are wanted, where not all are.
     """
 
-    def __init__(self, pipe: WanImageToVideoPipeline, batch: int):
+    def __init__(self, pipe: WanImageToVideoPipeline, batch: int, frames: Sequence[int] | None = None):
         self._pipe, self._batch, self._frame_wise = pipe, batch, is_frame_wise(pipe.vae)
+        self._frames = frames
         self._latents: torch.Tensor | None = None
         self._video: np.ndarray | None = None
 
     def __call__(self, latents: torch.Tensor) -> np.ndarray:
         """Videos of all streams, as `decode` gives them; takes the same latents' next step at each call."""
         if not self._frame_wise:
-            return decode(self._pipe, latents, self._batch)
+            return decode(self._pipe, latents, self._batch, self._frames)
+        if self._frames is not None:
+            latents = latents[:, :, self._frames]
         changed = torch.ones(latents.shape[2], dtype=torch.bool, device=latents.device)
         if self._latents is not None:
             changed = (latents != self._latents).any(4).any(3).any(1).any(0)

@@ -162,6 +162,17 @@ def decoded_steps(experiment: dict, evaluations: int) -> list[int]:
     return sorted({*experiment.get("decoded_steps", range(evaluations)), evaluations - 1})
 
 
+def decoded_frames(experiment: dict, frames: int) -> list[int]:
+    """Video frames of the clean estimates that are read: those that an experiment names, or all."""
+    return list(experiment.get("decoded_frames", range(frames)))
+
+
+def kept_pictures(experiment: dict, evaluations: int, frames: int) -> int:
+    """Pictures of a stream that are kept until they are read: of its clean estimates, and of the video left whole."""
+    chosen = len(decoded_frames(experiment, frames))
+    return len(decoded_steps(experiment, evaluations)) * chosen + frames * (chosen < frames)
+
+
 def longest(orders: dict[str, dict]) -> list[str]:
     """Of orders by name, each with its ``order`` and ``steps``: the name of that with the most steps of each kind."""
     kinds = dict.fromkeys(given["order"] for given in orders.values())

@@ -9,7 +9,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ import xarray as xr
 from chainofsteps import datasets
 
 _BASIS, _ORDER, _HASHES = "basis", "order_of_variables", "hashes_of_parts"
+_CLAIM = "claim.bytes"
 
 
 def file_hashes(paths: Iterable[str | Path]) -> dict[str, str]:
@@ -195,9 +196,57 @@ class Parts:
             del kept.attrs[_BASIS]
         return kept
 
+    def claim(self, size: int) -> None:
+        """Say to other jobs how many bytes the arrays will take."""
+        (self.folder / _CLAIM).write_text(str(size))
+
     def remove(self) -> None:
         """Take the folder away, once the output stands under its name."""
         shutil.rmtree(self.folder)
+
+
+def claimed_bytes(root: Path) -> int:
+    """What jobs below a folder have claimed and not yet written."""
+    left = 0
+    # Others come and go meanwhile; `walk`, unlike `rglob`, passes over folders that are no longer there.
+    for folder, _, files in os.walk(root):
+        if _CLAIM not in files:
+            continue
+        with suppress(FileNotFoundError):
+            # An array has its full length from the start, and takes room on the disk block by block.
+            held = sum(array.stat().st_blocks * 512 for array in Path(folder).glob("*.array"))
+            left += max(0, int(Path(folder, _CLAIM).read_text() or 0) - held)
+    return left
+
+
+def unfinished(names: Sequence[str], output: str | Path, shards: Sequence[tuple[int, int]] | None = None) -> list[int]:
+    """Which parts are still to be made, by this job and, where it is a shard, by all the others.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the parts of the run.
+    output : path
+        Of this job.
+    shards : sequence of tuple of int, optional
+        First part, and the one behind the last, of each shard; their outputs stand beside one another.
+
+    Returns
+    -------
+    list of int
+        Positions of parts that neither are kept nor stand in the output of their shard.
+    """
+    output = Path(output)
+    jobs = {output: (0, len(names))}
+    if shards:
+        jobs = {output.with_name(f"shard_{number}.nc"): bounds for number, bounds in enumerate(shards)}
+    return [
+        position
+        for job, (first, end) in jobs.items()
+        if not job.exists()
+        for position in range(first, end)
+        if not Path(f"{job}.parts", f"{names[position]}.nc").exists()
+    ]
 
 
 def gather(folders: Iterable[str | Path], target: Path) -> Path:

@@ -1,8 +1,9 @@
-"""Sample a dataset of cases and keep the decoded clean estimate of every step, or of chosen ones."""
+"""Sample a dataset of cases and keep the decoded clean estimate of every step and frame, or of chosen ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
+from functools import partial
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -13,9 +14,9 @@ from tqdm import tqdm
 
 from chainofsteps.datasets import attributes
 from chainofsteps.models.placement import precision
-from chainofsteps.sampling.decode import TrajectoryDecoder
+from chainofsteps.sampling.decode import TrajectoryDecoder, decode
 from chainofsteps.sampling.loop import Moment, Stream, prepare_order, sample
-from chainofsteps.sampling.orders import decoded_steps
+from chainofsteps.sampling.orders import decoded_frames, decoded_steps
 from chainofsteps.sampling.parts import Parts
 
 
@@ -32,10 +33,12 @@ class TrajectoryRecorder:
     pipe : WanImageToVideoPipeline
     batch : int
         Streams decoded at once.
-    steps : collection of int
-        Evaluations that are decoded.
+    steps : sequence of int
+        Evaluations that are decoded, in order.
     keep : callable
         Called with (evaluation, videos); videos are uint8 (stream, frame, y, x, channel).
+    frames : sequence of int, optional
+        Video frames that are decoded, where not all are. The last of the evaluations is the video and left whole.
 
     Attributes
     ----------
@@ -44,15 +47,23 @@ class TrajectoryRecorder:
     """
 
     def __init__(
-        self, pipe: WanImageToVideoPipeline, batch: int, steps: Collection[int], keep: Callable[[int, np.ndarray], None]
+        self,
+        pipe: WanImageToVideoPipeline,
+        batch: int,
+        steps: Sequence[int],
+        keep: Callable[[int, np.ndarray], None],
+        frames: Sequence[int] | None = None,
     ):
-        self._decode, self._steps, self._keep = TrajectoryDecoder(pipe, batch), steps, keep
+        self._decoders = dict.fromkeys(steps, TrajectoryDecoder(pipe, batch, frames))
+        if frames is not None:
+            self._decoders[steps[-1]] = partial(decode, pipe, batch=batch)
+        self._keep = keep
         self.timetable: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def __call__(self, moment: Moment) -> None:
         """Keep what a moment shows."""
-        if moment.index in self._steps:
-            self._keep(moment.index, self._decode(moment.clean_estimate))
+        if moment.index in self._decoders:
+            self._keep(moment.index, self._decoders[moment.index](moment.clean_estimate))
             self.timetable.append((moment.sigma, moment.timestep, moment.active))
 
 
@@ -101,7 +112,8 @@ def sample_trajectories(
         By the ``cases`` schema.
     model, experiment : dict
         Entries of config/models.yaml and of ``experiments`` in the configuration. Where an experiment has
-        ``decoded_steps``, the dataset holds these and the last alone, by their numbers.
+        ``decoded_steps``, the dataset holds these and the last alone, by their numbers; where it has
+        ``decoded_frames``, these alone.
     seeds : list of int
         Generation seeds.
     batch : int
@@ -113,7 +125,7 @@ def sample_trajectories(
     -------
     Dataset
         By the ``trajectories`` schema; root attributes of the run are the caller's to add. Its large variables are
-        maps of files.
+        maps of files. Where frames were chosen also ``finished_video``, over ``video_frame``: read, and not written.
     """
     if parts is None:
         with TemporaryDirectory() as folder:
@@ -121,17 +133,23 @@ def sample_trajectories(
     streams, settings = streams_of(cases, seeds), loop_settings(model, experiment)
     shape = {name: settings[name] for name in ("frames", "height", "width")}
     evaluations, latent_frames = prepare_order(pipe, settings["order"], settings["steps"], **shape).active.shape
-    decoded = decoded_steps(experiment, evaluations)
+    decoded, chosen = decoded_steps(experiment, evaluations), decoded_frames(experiment, shape["frames"])
+    whole = shape["frames"], shape["height"], shape["width"], 3
+    all_chosen = len(chosen) == shape["frames"]
     sides = [shape[name] // pipe.vae_scale_factor_spatial for name in ("height", "width")]
-    estimates = parts.array("clean_estimate", (len(streams), len(decoded), *shape.values(), 3), np.uint8)
+    estimates = parts.array("clean_estimate", (len(streams), len(decoded), len(chosen), *whole[1:]), np.uint8)
     finals = parts.array("final_latents", (len(streams), pipe.vae.config.z_dim, latent_frames, *sides), np.float32)
+    finished = None if all_chosen else parts.array("finished_video", (len(streams), *whole), np.uint8)
 
     def make(start: int) -> xr.Dataset:
         def keep(index: int, videos: np.ndarray) -> None:
             for number, video in enumerate(videos, start):
+                if finished is not None and index == decoded[-1]:
+                    finished.put((number,), video)
+                    video = video[chosen]
                 estimates.put((number, decoded.index(index)), video)
 
-        recorder = TrajectoryRecorder(pipe, batch, decoded, keep)
+        recorder = TrajectoryRecorder(pipe, batch, decoded, keep, None if all_chosen else chosen)
         latents = sample(pipe, streams[start : start + batch], observers=[recorder], **settings)
         for number, latent in enumerate(latents.cpu().numpy(), start):
             finals.put((number,), latent)
@@ -151,6 +169,11 @@ def sample_trajectories(
     # A dim without gaps gets its numbers when the dataset is finished.
     gaps = {"step": np.array(decoded, np.int64)} if len(decoded) < evaluations else {}
     by_case = (cases.sizes["case"], len(seeds))
+    videos = {}
+    if finished is not None:
+        gaps["frame"] = np.array(chosen, np.int64)
+        dims = ("case", "seed", "video_frame", "y", "x", "channel")
+        videos["finished_video"] = (dims, finished.whole().reshape(*by_case, *finished.shape[1:]))
     return xr.Dataset(
         {
             "difficulty": cases["difficulty"],
@@ -163,6 +186,7 @@ def sample_trajectories(
                 ("case", "seed", "latent_channel", "latent_frame", "latent_row", "latent_col"),
                 finals.whole().reshape(*by_case, *finals.shape[1:]),
             ),
+            **videos,
         },
         coords={"case": cases["case"], "seed": np.array(seeds, np.int64), "channel": cases["channel"], **gaps},
         attrs=attributes(

@@ -42,6 +42,11 @@ def evaluations_of(features: xr.Dataset) -> int:
     return int(features["step"][-1]) + 1
 
 
+def frames_of(features: xr.Dataset) -> int:
+    """Video frames of a run, also where only chosen ones were decoded."""
+    return int(features.attrs.get("frames_made", features.sizes["frame"]))
+
+
 def gain_of_agreement(features: xr.Dataset) -> xr.DataArray:
     """E0's analogue: agreement with the ground truth at the last step less that of the first; over ``case``.
 
@@ -55,15 +60,18 @@ def gain_of_agreement(features: xr.Dataset) -> xr.DataArray:
 
 
 def sequentiality(features: xr.Dataset) -> xr.DataArray:
-    """E1, as in the worlds, in steps of the run; where only some are decoded a frame commits at one of these.
+    """E1, as in the worlds, in steps and frames of the run; where only some are decoded a frame commits at one of them.
 
     Raises
     ------
     Refused
         The first step was not decoded, so that what had committed before the first that was would look as if together;
-        see :func:`chainofsteps.statistics.estimands.sequentiality`.
+        fewer than two free frames were; see :func:`chainofsteps.statistics.estimands.sequentiality`.
     """
-    return of_worlds.sequentiality(_from_first(features).reindex(step=range(evaluations_of(features))))
+    kappa = of_worlds.sequentiality(_from_first(features).reindex(step=range(evaluations_of(features))))
+    # Its slope is over the frames' own numbers, but it is scaled to as many free frames as are there.
+    scaled, free = (frames - 1 for frames in (features.sizes["frame"], frames_of(features)))
+    return kappa * ((free - 1) / (scaled - 1))
 
 
 def last_agreement(features: xr.Dataset) -> xr.DataArray:
@@ -206,9 +214,10 @@ def _candidates(features: xr.Dataset, step: int) -> xr.DataArray:
 
 
 def _decoded(features: xr.Dataset) -> str:
-    """What is to be known of a run that was not decoded at every step."""
-    decoded, evaluations = features.sizes["step"], evaluations_of(features)
-    return "" if decoded == evaluations else f"{decoded} of {evaluations} steps decoded"
+    """What is to be known of a run that was not decoded at every step and in every frame."""
+    made = {"step": evaluations_of(features), "frame": frames_of(features)}
+    counts = [f"{features.sizes[dim]} of {count} {dim}s" for dim, count in made.items() if features.sizes[dim] < count]
+    return f"{' and '.join(counts)} decoded" if counts else ""
 
 
 def _from_first(features: xr.Dataset) -> xr.Dataset:

@@ -154,7 +154,7 @@ def test_another_pipeline_is_refused_before_anything_starts(clone, vbvr, tmp_pat
 
 
 def test_a_model_of_the_hub_with_lora_weights_is_sampled(clone, tmp_path, build_pipeline):
-    """From a mirror, since there is no network: a tiny pipeline of the paper's form, both networks updated."""
+    """From a mirror, since there is no network: a tiny bfloat16 pipeline of the paper's form, both networks updated."""
     path, mirror = clone.folder / "config/models.yaml", tmp_path / "mirror"
     models, hub = yaml.safe_load(path.read_text()), {"repository": "lab/tiny", "commit": "a" * 40}
     build_pipeline("two_networks").save_pretrained(mirror / "tiny")
@@ -168,7 +168,7 @@ def test_a_model_of_the_hub_with_lora_weights_is_sampled(clone, tmp_path, build_
         (mirror / name / "hub.json").write_text(json.dumps(hub))
         write_manifest(mirror / name)
     entry = models["vbvr_wan2.2"] | {"hub": hub | {"licence": "none"}, "frames": 9, "height": 32, "width": 32}
-    entry["placement"] = {"dtype": "float32", "offload": "none", "vae_tiling": False}
+    entry["placement"] = {"dtype": "bfloat16", "offload": "none", "vae_tiling": False}
     lora = hub | {"base": "tiny", "licence": "none", "files": files, "scale": 1.0}
     content = path.read_text()
     path.write_text(yaml.safe_dump(models | {"tiny": entry, "tiny_lora": entry | {"lora": lora}}))
@@ -179,10 +179,15 @@ def test_a_model_of_the_hub_with_lora_weights_is_sampled(clone, tmp_path, build_
     acts |= {"plant": {"at_steps": [1], "at_frames": [1]}}
     (clone.folder / "large.yaml").write_text(yaml.safe_dump(SMALL | {"bench": SMALL["bench"] | own | acts}))
     given = ("--config", f"vbvr={write_bench(tmp_path / 'VBVR-Bench')}", f"hub={{mirror: {mirror}}}")
-    target = "results/vbvr/bench/tiny_lora/features_joint.nc"
-    done = clone.snakemake("--cores", "1", "--configfile", "large.yaml", *given, "--", target)
+    done = clone.snakemake("--cores", "1", "--configfile", "large.yaml", *given, "--", "vbvr")
     path.write_text(content)
     assert done.returncode == 0, done.stdout + done.stderr
-    features = datasets.read(clone.folder / target, "bench_features")
+    folder = clone.folder / "results/vbvr/bench/tiny_lora"
+    files = {"features_joint": "bench_features", "interventions": "bench_interventions", "orders": "bench_orders"}
+    made = {name: datasets.read(folder / f"{name}.nc", schema) for name, schema in files.items()}
+    assert {each.attrs["dtype"] for each in made.values()} == {"bfloat16"}
+    table, features = pd.read_csv(folder / "estimands.csv"), made["features_joint"]
+    assert table.loc[table["reason"].isna(), "value"].notna().all()
+    assert made["interventions"]["frame_change"].isel(arm=slice(1, None)).max() > 0
     assert features.sizes["case"] == len(TASKS) and features.sizes["latent_frame"] == 3
     assert features.attrs["model_revision"] == f"{'a' * 40} + {'a' * 40} x 1"

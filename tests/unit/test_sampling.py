@@ -8,7 +8,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
+from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -223,6 +223,32 @@ def test_chosen_frames_are_those_of_whole_videos_and_nothing_behind_them_is_deco
     decoder = TrajectoryDecoder(pipe, 2, frames)
     for each in (latents, -latents):
         assert np.array_equal(decoder(each), decode(pipe, each, 2)[:, frames])
+
+
+def test_latents_of_480p_are_decoded_in_tiles_and_up_to_the_last_frame_that_is_chosen(build_pipeline):
+    pipe = build_pipeline("two_networks")
+    torch.manual_seed(0)
+    vae = AutoencoderKLWan(
+        base_dim=2, z_dim=16, dim_mult=[1] * 4, num_res_blocks=0, temperal_downsample=[False, True, True]
+    )
+    # Attention spans a tile, or the picture. Without it a tile is exact but for its borders.
+    for attention in vae.decoder.mid_block.attentions:
+        torch.nn.init.zeros_(attention.proj.weight)
+        torch.nn.init.zeros_(attention.proj.bias)
+    pipe.register_modules(vae=vae.eval())
+    latents = torch.randn(1, 16, 2, 60, 104)
+    undivided = decode(pipe, latents, 1).astype(int)
+    pipe.vae.enable_tiling()
+    tiled = decode(pipe, latents, 1)
+    assert tiled.shape == undivided.shape == (1, 5, 480, 832, 3)
+    assert np.array_equal(decode(pipe, latents, 1, [0]), tiled[:, :1])
+    # Tiles of 256 pixels begin at each 192nd; convolutions reach 80 beyond a border, and blending less.
+    rows, columns = (
+        np.flatnonzero([pixel < 176 or 80 <= pixel % 192 < 176 for pixel in range(side)]) for side in (480, 832)
+    )
+    inside = np.ix_([0], range(5), rows, columns)
+    assert np.abs(tiled[inside] - undivided[inside]).max() <= 1
+    assert np.abs(tiled - undivided).max() > 1  # at borders
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -241,6 +241,27 @@ def test_success_and_failures_are_made_on_request(finished, tmp_path):
     assert finished.planned(*QUICK) == set()
 
 
+def test_verdicts_are_repeated_on_other_cases_with_all_controls(finished):
+    done = finished.snakemake("--cores", "2", "stability", *QUICK)
+    assert done.returncode == 0, done.stderr
+    folder = finished.folder / RESULTS
+    blocks = pd.read_csv(folder / "stability" / "verdicts.csv")
+    own = pd.read_csv(folder / "statistics" / "verdicts.csv")
+    # What features suffice for is asked of each block as of the run.
+    asked = {"E0_gain", "E1_joint", "E0_static", "E0_untrained", "E1_control", "E1_shuffled", "E0_scores", "answer"}
+    assert asked < set(blocks["id"]) < set(own["id"])
+    for _, table in blocks.groupby("block"):
+        gain = table[table["id"] == "E0_gain"].set_index("family")["n_cases"]
+        assert (gain == 4).all() and set(gain.index) == set(FAMILIES)
+    assert not blocks["controls"].str.contains("not run", na=False).any()
+    world = f"{FAMILIES[0]}.nc"
+    drawn = [
+        set(datasets.read(path, "cases")["case"].values)
+        for path in (folder / "cases" / world, *sorted((folder / "stability").glob(f"*/cases/{world}")))
+    ]
+    assert len(drawn) == 3 and len(set.union(*drawn)) == sum(map(len, drawn))
+
+
 def test_calibration_is_made_on_request(finished):
     done = finished.snakemake("--cores", "2", "calibration", *QUICK)
     assert done.returncode == 0, done.stderr

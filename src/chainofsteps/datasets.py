@@ -348,11 +348,11 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
                 ("case", "seed", *_OBSERVED),
                 "f",
                 "1",
-                "energy of the mover's tokens over that of the others; 0 no mover",
+                "energy of the mover's tokens over that of the others, of free frames; 0 no mover",
                 0,
             ),
             "similarity": Variable(
-                ("world", *_OBSERVED, "other_layer"), "f", "1", "debiased CKA of two blocks' tokens"
+                ("world", *_OBSERVED, "other_layer"), "f", "1", "debiased CKA of two blocks' tokens of free frames"
             ),
             "probe_score": Variable(
                 ("world", "variable", *_OBSERVED),

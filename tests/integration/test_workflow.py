@@ -252,7 +252,7 @@ def test_verdicts_are_repeated_on_other_cases_with_all_controls(finished):
     assert asked < set(blocks["id"]) < set(own["id"])
     for _, table in blocks.groupby("block"):
         gain = table[table["id"] == "E0_gain"].set_index("family")["n_cases"]
-        assert (gain == 4).all() and set(gain.index) == set(FAMILIES)
+        assert (gain == 5).all() and set(gain.index) == set(FAMILIES)
     assert not blocks["controls"].str.contains("not run", na=False).any()
     world = f"{FAMILIES[0]}.nc"
     drawn = [

@@ -428,8 +428,10 @@ def test_swaps_show_their_flips_by_donor():
     assert drawn(figure.axes[0])[:2] == [[1, 0], [0, 0]]
     assert figure.axes[0].get_title() == "swap\nsteps 0-1"
     # The undisturbed video ends as the donor of the same answer does.
-    base = [list(line.get_ydata()) for line in figure.axes[1].get_lines() if line.get_linestyle() == ":"]
-    assert base == [[0, 0], [1, 1]]
+    lines = figure.axes[1].get_lines()
+    base = {line.get_color(): list(line.get_ydata()) for line in lines if line.get_linestyle() == ":"}
+    donors = [line.get_color() for line in lines if line.get_linestyle() == "-"][:2]
+    assert [base[color] for color in donors] == [[0, 0], [1, 1]]
     assert figure.get_suptitle().startswith("One block's output")
 
 

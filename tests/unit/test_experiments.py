@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 import yaml
 
 from chainofsteps import datasets, seeds, worlds
@@ -22,7 +24,7 @@ from chainofsteps.experiments.arms import (
 )
 from chainofsteps.experiments.ensemble import best, picked, vote, windows_of
 from chainofsteps.experiments.erasure import erasure_arms, frame_change, others_lost
-from chainofsteps.experiments.layers import NOT_ASKED, latent_plan, mover_tokens, occupied_tokens
+from chainofsteps.experiments.layers import NOT_ASKED, BlockRecorder, latent_plan, mover_tokens, occupied_tokens
 from chainofsteps.experiments.plan import check_disk, measure_rates, plan_rows, time_line
 from chainofsteps.experiments.plant import check_pair, plans_to_plant
 from chainofsteps.experiments.registry import KINDS, experiment
@@ -182,9 +184,9 @@ def test_cells_that_are_erased_in_shuffled_turns_favour_no_side_of_time():
     behind = []
     for frame in settings["cells"]["frames"]:
         distances = np.arange(1, min(frame - 1, 8 - frame) + 1)
-        behind.append([(turn[frame + side * distances] > turn[frame]).sum() for side in (1, -1)])
-    later, earlier = np.sum(behind, axis=0)
-    assert later == earlier > 0
+        behind.append(tuple(distances[turn[frame + side * distances] > turn[frame]].tolist() for side in (1, -1)))
+    # A neighbour on each side and nothing further off, so that how fast damage falls with distance does not matter.
+    assert behind == [([1], [1])] * 2
 
 
 def test_frame_change_is_relative_to_the_clean_frame():
@@ -435,6 +437,29 @@ def test_tokens_of_the_mover_and_of_the_scene():
     assert latent_plan(np.arange(9), 9).tolist() == list(range(9))
 
 
+def test_the_given_frame_is_no_part_of_what_blocks_hold(mini, monkeypatch):
+    """Its tokens hold no noise: a hundred times as large, they change neither object ratio nor similarity."""
+    cases = case_dataset("maze", "pilot", 0, 4)
+    settings = SETTINGS["layers"] | {"steps": 1, "at_steps": [0]}
+
+    def made() -> xr.Dataset:
+        return outcome_of("layers", mini, cases, model_of("ti2v") | {"guidance_scale": 1.0}, settings)
+
+    before, record = made(), BlockRecorder.__call__
+
+    def enlarged(self, moment):
+        hidden = moment.hidden.clone()
+        hidden[:, 0] *= 100
+        record(self, dataclasses.replace(moment, hidden=hidden))
+
+    monkeypatch.setattr(BlockRecorder, "__call__", enlarged)
+    after = made()
+    first = {"latent_frame": 0}
+    np.testing.assert_allclose(after["energy"][first], 100 * before["energy"][first], rtol=1e-4)
+    for name in ("object_ratio", "similarity", "probe_score"):
+        assert np.array_equal(after[name], before[name]), name
+
+
 def test_blocks_tell_where_the_mover_is_and_shuffled_labels_do_not(mini):
     cases = case_dataset("reappearance", "pilot", 0, 9)
     settings = SETTINGS["layers"] | {"steps": 4, "at_steps": [3]}
@@ -442,9 +467,6 @@ def test_blocks_tell_where_the_mover_is_and_shuffled_labels_do_not(mini):
     score, control = (outcome[name].sel(variable="plan").squeeze() for name in ("probe_score", "probe_control"))
     assert score.max() > 0.85 and control.max() < 0.7
     assert np.allclose(np.diagonal(outcome["similarity"].squeeze()), 1, atol=1e-4)
-    # A video in which no free frame shows its mover has no ratio, though the given one does.
-    moved = (outcome["plan"].isel(frame=slice(1, None)) != worlds.ABSENT).any("frame").isel(arm=0)
-    assert np.array_equal((outcome["object_ratio"] > 0).all(("observed_step", "layer")), moved)
     assert (outcome["probe_score"].sel(variable=["static", "plan"]) != NOT_ASKED).all()
     assert outcome["object_ratio"].notnull().all() and (outcome["object_ratio"] > 0).all()
 

@@ -87,6 +87,7 @@ rule tally_verdicts:
     params:
         statistics=config["statistics"],
         experiments=list(SAMPLED),
+        tests=count_tests(),
     message:
         "Judge every block and count the verdicts"
     script:

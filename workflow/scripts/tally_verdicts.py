@@ -19,7 +19,9 @@ with at_the_door(snakemake.log[0]):
         block, _, model, *_ = Path(path).parts[-5:]
         runs.setdefault((block, model), []).append(datasets.read(path, "features"))
     tables = [
-        judge(claims, [*features, *scores], **snakemake.params.statistics).assign(block=int(block))
+        judge(claims, [*features, *scores], **snakemake.params.statistics, tests=snakemake.params.tests).assign(
+            block=int(block)
+        )
         for (block, _), features in runs.items()
     ]
     table = pd.concat(tables, ignore_index=True)

@@ -44,7 +44,9 @@ replicate: install ## Install, then run everything: cases to report (CORES=all)
 	$(IN_VENV) snakemake --cores $(CORES)
 
 test: install ## Install, then run the tests
-	$(IN_VENV) python -m pytest --numprocesses auto --dist loadfile
+	# In their own order: whole workflows first, small files last. Else the files with most tests, which are short, go first,
+	# and one worker ends on a workflow alone.
+	$(IN_VENV) python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: install ## Check the workflow and the code; change nothing
 	$(IN_VENV) snakemake --lint

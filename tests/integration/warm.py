@@ -4,9 +4,9 @@ A workflow of forty jobs imports torch forty times, which takes longer than all 
 imports what others have written, and nothing of this project, then forks for each program that it is asked for:
 `python -m snakemake` by a test, and by Snakemake, which gets a small program for its Python, the script of each job.
 Such a process has arguments, environment, folder and files of its own, and ends as any other, but that it takes nothing
-apart behind its last words: to free what it shares with others takes longer than most programs. What it does not have is
-a hash seed of its own, nor what a library reads from the environment as it is imported: tests that are about those
-start Python itself.
+apart behind its last words: to free what it shares with others takes longer than most programs. What it does not have
+is a hash seed of its own, nor what a library reads from the environment as it is imported: tests that are about those
+start Python itself, or let a forked Snakemake start it for its jobs.
 """
 
 from __future__ import annotations
@@ -102,9 +102,12 @@ class Warm:
             assert self._server.poll() is None, "it could not import all"
             time.sleep(0.01)
 
-    def run(self, *arguments: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess:
-        """What `python` with these arguments does and says."""
-        asked = {"arguments": arguments, "folder": str(folder), "environment": environment, "python": str(self._client)}
+    def run(
+        self, *arguments: str, folder: Path, environment: dict[str, str], python: str = ""
+    ) -> subprocess.CompletedProcess:
+        """What `python` with these arguments does and says; what it starts is forked as well, or by this Python."""
+        python = python or str(self._client)
+        asked = {"arguments": arguments, "folder": str(folder), "environment": environment, "python": python}
         with (
             socket.socket(socket.AF_UNIX) as server,
             open(os.devnull) as nothing,

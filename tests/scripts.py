@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 import multiprocessing
+import os
 import runpy
 import signal
 import time
@@ -63,13 +65,19 @@ class Job:
             gc.unfreeze()  # this process, unlike a script's own, goes on
         return self.path
 
+    def _finished_parts(self) -> int:
+        # The folder may go while one looks, as the job ends.
+        with contextlib.suppress(FileNotFoundError):
+            return sum(name.endswith(".nc") for name in os.listdir(self.parts))
+        return 0
+
     def killed(self, seconds: float = 300.0, parts: float = math.inf) -> bool:
         """Run the script in another process, which is killed after so many seconds or parts; whether it was."""
-        process = _processes().Process(target=self.run)
+        process = processes().Process(target=self.run)
         process.start()
         end = time.monotonic() + seconds
         try:
-            while process.is_alive() and time.monotonic() < end and len(list(self.parts.glob("*.nc"))) < parts:
+            while process.is_alive() and time.monotonic() < end and self._finished_parts() < parts:
                 time.sleep(0.002)
         finally:
             process.kill()
@@ -80,12 +88,18 @@ class Job:
 
 
 @cache
-def _processes() -> multiprocessing.context.ForkServerContext:
-    # Forked from a server that has imported all and computed nothing: a fork of this process, whose OpenMP has started
-    # its threads, may wait for them for ever.
+def processes() -> multiprocessing.context.ForkServerContext:
+    """Where processes that are to be killed are forked from: a server that has imported all and computed nothing."""
+    # A fork of this process, whose OpenMP has started its threads, may wait for them for ever.
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(
-        ["chainofsteps.experiments.registry", "chainofsteps.sampling.trajectories", "snakemake"]
+        [
+            "chainofsteps.experiments.registry",
+            "chainofsteps.models.train_reasoner",
+            "chainofsteps.sampling.trajectories",
+            "diffusers.guiders",  # by any pipeline that is loaded
+            "snakemake",
+        ]
     )
     return processes
 

@@ -27,10 +27,12 @@ class Clone:
     folder : path
     warm : Warm, optional
         What Snakemake and its jobs are forked from; each a new Python where there is none.
+    jobs : str
+        Python of its jobs, if they are not to be forked.
     """
 
-    def __init__(self, folder: Path, warm: Warm | None = None):
-        self.folder, self.warm = folder, warm
+    def __init__(self, folder: Path, warm: Warm | None = None, jobs: str = ""):
+        self.folder, self.warm, self._jobs = folder, warm, jobs
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT,
@@ -55,7 +57,8 @@ class Clone:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         if self.warm:
-            return self.warm.run("-m", "snakemake", *arguments, folder=self.folder, environment=environment)
+            command = ("-m", "snakemake", *arguments)
+            return self.warm.run(*command, folder=self.folder, environment=environment, python=self._jobs)
         return subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments],
             cwd=self.folder,
@@ -91,10 +94,10 @@ def warm(tmp_path_factory) -> Iterator[Warm]:
 
 @pytest.fixture(scope="session")
 def make_clone(tmp_path_factory, request) -> Callable[..., Clone]:
-    """``make_clone(name, warm=True)``: a new clone; not warm, its Snakemake and jobs start as a user's do."""
+    """``make_clone(name, warm=True, jobs="")``: a new clone; not warm, its Snakemake and jobs start as a user's do."""
 
-    def make(name: str, warm: bool = True) -> Clone:
-        return Clone(tmp_path_factory.mktemp(name), request.getfixturevalue("warm") if warm else None)
+    def make(name: str, warm: bool = True, jobs: str = "") -> Clone:
+        return Clone(tmp_path_factory.mktemp(name), request.getfixturevalue("warm") if warm else None, jobs)
 
     return make
 

@@ -24,7 +24,7 @@ def stages():
 
 
 @pytest.fixture
-def dvc(tmp_path, stages):
+def dvc(tmp_path, stages, warm):
     """``dvc(*arguments)`` in a repository that holds dvc.yaml, its inputs and a stand-in for each output."""
     made = {path: flags for stage in stages.values() for path, flags in outputs(stage)}
     for path in made:
@@ -42,8 +42,7 @@ def dvc(tmp_path, stages):
     }
 
     def run(*arguments):
-        command = [sys.executable, "-m", "dvc", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=os.environ | own, capture_output=True, text=True)
+        done = warm.run("-m", "dvc", *arguments, folder=tmp_path, environment=os.environ | own)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import yaml
@@ -15,7 +17,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def test_a_model_is_fetched_by_its_rule(make_clone, tmp_path, monkeypatch):
-    clone = make_clone("fetch", warm=False)
+    clone = make_clone("fetch", jobs=sys.executable)  # they read the hub's address as its client is imported
     path = clone.folder / "config/models.yaml"
     models = yaml.safe_load(path.read_text())
     hub = {"repository": hubs.REPOSITORY, "commit": hubs.COMMIT, "licence": "none"}
@@ -49,7 +51,7 @@ def test_a_model_is_fetched_by_its_rule(make_clone, tmp_path, monkeypatch):
 
 
 def test_lora_weights_are_fetched_by_the_same_rule(make_clone, tmp_path, monkeypatch):
-    clone, repository = make_clone("lora", warm=False), tmp_path / "repository"
+    clone, repository = make_clone("lora", jobs=sys.executable), tmp_path / "repository"
     repository.mkdir()
     names = {"transformer": "high.safetensors", "transformer_2": "low.safetensors"}
     for name in (*names.values(), "other.safetensors"):

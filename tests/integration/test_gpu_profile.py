@@ -173,7 +173,7 @@ def test_what_a_large_model_cannot_do_is_refused_before_any_work(clone, tmp_path
     assert not (clone.folder / "results/large").exists()
 
 
-def test_the_profile_asks_for_more_at_each_attempt(tmp_path):
+def test_the_profile_asks_for_more_at_each_attempt(tmp_path, warm):
     (tmp_path / "Snakefile").write_text(
         "rule sample_shard:\n"
         "    output: 'made'\n"
@@ -185,8 +185,9 @@ def test_the_profile_asks_for_more_at_each_attempt(tmp_path):
         "        open(output[0], 'w').close()\n"
     )
     profile = Path(__file__).parents[2] / "workflow/profiles/gpu"
-    command = [sys.executable, "-m", "snakemake", "--profile", str(profile), "--cores", "1"]
-    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    command = ("-m", "snakemake", "--profile", str(profile), "--cores", "1")
+    done = warm.run(*command, folder=tmp_path, environment=dict(os.environ))
+    assert done.returncode == 0, done.stderr
     said = [[int(number) for number in line.split()] for line in (tmp_path / "said").read_text().splitlines()]
     (gpu, memory, runtime), (again, more, longer) = said
     assert gpu == again == 1 and more > memory > 3000 and longer > runtime

@@ -3,13 +3,15 @@
 A workflow of forty jobs imports torch forty times, which takes longer than all that they compute. Here one process
 imports what others have written, and nothing of this project, then forks for each program that it is asked for:
 `python -m snakemake` by a test, and by Snakemake, which gets a small program for its Python, the script of each job.
-Such a process has arguments, environment, folder and files of its own, and ends as any other. What it does not have is
-a hash seed of its own, nor what a library reads from the environment as it is imported: tests that are about those
-start Python itself.
+Such a process has arguments, environment, folder and files of its own, and ends as any other, but that it takes nothing
+apart behind its last words: to free what it shares with others takes longer than most programs. What it does not have
+is a hash seed of its own, nor what a library reads from the environment as it is imported: tests that are about those
+start Python itself, or let a forked Snakemake start it for its jobs.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -23,6 +25,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -30,6 +33,7 @@ from pathlib import Path
 LARGE = (
     "torch",
     "torch.nn.attention",
+    "diffusers.guiders",
     "diffusers.pipelines.wan.pipeline_wan_i2v",
     "diffusers.schedulers.scheduling_flow_match_euler_discrete",
     "diffusers.schedulers.scheduling_unipc_multistep",
@@ -55,8 +59,10 @@ LARGE = (
     "PIL.Image",
     "jsonschema",
     "snakemake.cli",
+    "snakemake.report",
     "snakemake.script",
     "dvc.cli",
+    "dvc.repo",
 )
 CLIENT = """#!{python} -IS
 import json, os, socket, sys
@@ -96,9 +102,12 @@ class Warm:
             assert self._server.poll() is None, "it could not import all"
             time.sleep(0.01)
 
-    def run(self, *arguments: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess:
-        """What `python` with these arguments does and says."""
-        asked = {"arguments": arguments, "folder": str(folder), "environment": environment, "python": str(self._client)}
+    def run(
+        self, *arguments: str, folder: Path, environment: dict[str, str], python: str = ""
+    ) -> subprocess.CompletedProcess:
+        """What `python` with these arguments does and says; what it starts is forked as well, or by this Python."""
+        python = python or str(self._client)
+        asked = {"arguments": arguments, "folder": str(folder), "environment": environment, "python": python}
         with (
             socket.socket(socket.AF_UNIX) as server,
             open(os.devnull) as nothing,
@@ -180,10 +189,32 @@ def run_program(asked: dict) -> None:
         runpy.run_path(first, run_name="__main__")
 
 
+def end_program(ended: BaseException | None) -> None:
+    """End as Python does, without taking apart what it has imported."""
+    status = 0
+    if isinstance(ended, SystemExit):
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if isinstance(ended.code, str):
+            print(ended.code, file=sys.stderr)
+    elif ended:
+        sys.excepthook(type(ended), ended, ended.__traceback__)
+        status = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
     gc.disable()
     for name in LARGE:
         importlib.import_module(name)
     gc.freeze()
     gc.enable()
-    run_program(next_program(sys.argv[1]))
+    program = next_program(sys.argv[1])
+    try:
+        run_program(program)
+    except BaseException as ended:
+        end_program(ended)
+    end_program(None)

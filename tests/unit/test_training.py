@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import multiprocessing
 import time
 from itertools import pairwise
 
@@ -23,6 +22,7 @@ from chainofsteps.models.mini import build_transformer, build_vae, normalise
 from chainofsteps.models.muon import StackedMuon
 from chainofsteps.models.train_vae import check_round_trip, random_frames, train_decoder, train_vae, training_case
 from chainofsteps.refusal import Refused
+from tests.scripts import processes
 
 ARCHITECTURE = {
     "patch_size": [1, 2, 2], "num_attention_heads": 2, "attention_head_dim": 12, "in_channels": 4, "out_channels": 4,
@@ -80,13 +80,12 @@ def test_a_training_killed_by_the_system_goes_on_to_the_same_weights(tmp_path):
     settings = {"steps": 60, "checkpoint_every": 5, "evaluate_every": 30}
     whole = run(tmp_path / "whole", **settings)
     checkpoint = tmp_path / "killed" / "checkpoint.safetensors"
-    context = multiprocessing.get_context("spawn")
     for least in (5, 20):
-        process = context.Process(target=run, args=(tmp_path / "killed",), kwargs=settings, daemon=True)
+        process = processes().Process(target=run, args=(tmp_path / "killed",), kwargs=settings, daemon=True)
         process.start()
         while not checkpoint.exists() or load_file(checkpoint)["step"] < least:
             assert process.is_alive()
-            time.sleep(0.001)
+            time.sleep(0.01)
         process.kill()
         process.join()
         assert load_file(checkpoint)["step"] < 60

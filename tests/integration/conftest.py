@@ -56,11 +56,12 @@ class Clone:
             "PYTHONPATH": str(self.folder / "src"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
+        # Workflows of few jobs: that Snakemake ends up to three seconds late (profiles/default) would be most of their time.
+        command = ("-m", "snakemake", "--max-jobs-per-timespan", "100/1s", *arguments)
         if self.warm:
-            command = ("-m", "snakemake", *arguments)
             return self.warm.run(*command, folder=self.folder, environment=environment, python=self._jobs)
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", *arguments],
+            [sys.executable, *command],
             cwd=self.folder,
             env=environment,
             capture_output=True,

@@ -39,6 +39,7 @@ EXPERIMENTS = {
     "orders": {"models": ALL, "count": 2, "orders": {"joint": [2]}, "frames": [5]},
     "orders_in_turn": {
         "models": IN_TURN,
+        "count": 2,
         "orders": {"joint": [2], "frame_by_frame": [1], "shuffled": [1], "pyramid": [2]},
     },
     "layers": {"count": 4, "steps": 2, "at_steps": [0], "held_out": 0.5},

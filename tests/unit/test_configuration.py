@@ -146,7 +146,7 @@ def test_default_runs_every_order_on_what_the_model_was_trained_on(default):
     assert set(default["cases"]["families"]) <= set(trained_on(default["model"]))
     for model in default["success"]["models"]:
         assert set(default["success"]["families"]) <= set(trained_on(model))
-    intervened = default["interventions"]["experiments"]["orders"]["orders"]
+    intervened = default["interventions"]["experiments"]["orders_in_turn"]["orders"]
     assert {experiment["order"] for experiment in default["experiments"].values()} < set(intervened) == set(ORDERS)
     for family in default["interventions"]["families"]:
         assert family in trained_on(default["model"])

@@ -66,7 +66,12 @@ img { max-width: 100%; height: auto; }
 figure { margin: 1rem 0 2rem; }
 figure > div { overflow-x: auto; }
 figcaption { color: #333; font-size: .9rem; max-width: 52rem; }
-.table { overflow-x: auto; }
+/* A shade at the side on which a table goes on, beneath a white one that scrolls with it. */
+.table { overflow-x: auto; background:
+  linear-gradient(90deg, #fff 60%, #fff0) 0 0 / 2rem 100% no-repeat local,
+  linear-gradient(270deg, #fff 60%, #fff0) 100% 0 / 2rem 100% no-repeat local,
+  linear-gradient(90deg, #0004, #0000) 0 0 / .7rem 100% no-repeat,
+  linear-gradient(270deg, #0004, #0000) 100% 0 / .7rem 100% no-repeat; }
 table { border-collapse: collapse; font-size: .85rem; }
 th, td { border-bottom: 1px solid #ddd; padding: .3rem .6rem; text-align: left; vertical-align: top; }
 .table td { white-space: nowrap; }
@@ -101,6 +106,9 @@ a.anchor-link, .jp-OutputPrompt, .prompt { display: none; }
 .tag { border: 1px solid #999; border-radius: .25rem; color: #555; font-size: .65rem; padding: 0 .25em; }
 details { margin: .6rem 0; }
 @media (max-width: 40rem) {
+  th, td { font-size: .78rem; padding: .2rem .35rem; }
+  .full tbody th { min-width: 6rem; }
+  .table td.text { min-width: 9rem; }
   figure img { max-width: none; width: 42rem; }
   .matrix thead { display: none; }
   .matrix tr { border-bottom: 2px solid #bbb; display: block; padding: .4rem 0; }

@@ -483,7 +483,7 @@ def test_experiments_take_no_cases_that_are_not_scored(default, models):
     told = "at least 16, the solved.count of erasure"
     assert line_of(caught) == f"config.yaml: interventions.scored: given 15; accepted: {told}"
     alone = with_field(wrong, f"{_OF}.erasure.solved.count", 8)
-    with pytest.raises(Refused, match="at least 16, the count of plant_frame_by_frame"):
+    with pytest.raises(Refused, match="at least 16, the count of plant$"):
         doors.check_interventions(alone, models, "config.yaml")
 
 
@@ -938,7 +938,7 @@ def test_claims_that_need_what_is_left_out_are_not_asked(default, models):
         ("experiments.frame_by_frame", "experiments.frame_by_frame.order: given frame_by_frame"),
         ("controls.experiments.shuffled", "controls.experiments.shuffled.order: given shuffled"),
         ("interventions.experiments.plant_shuffled", f"{_OF}.plant_shuffled.order: given shuffled"),
-        ("interventions.experiments.orders", f"{_OF}.orders.orders: given frame_by_frame"),
+        ("interventions.experiments.orders_in_turn", f"{_OF}.orders_in_turn.orders: given frame_by_frame"),
     ],
 )
 def test_frames_cannot_take_turns_where_a_form_gives_them_one_timestep(default, models, kept, field):
@@ -947,13 +947,13 @@ def test_frames_cannot_take_turns_where_a_form_gives_them_one_timestep(default, 
         "experiments.frame_by_frame",
         "controls.experiments.shuffled",
         *(f"{_OF}.{kind}_{order}" for kind in ("erasure", "plant") for order in ("frame_by_frame", "shuffled")),
-        f"{_OF}.orders",
+        f"{_OF}.orders_in_turn",
     ]
     for path in set(turns) - {kept}:
         config = with_field(config, path, None)
     doors.leave_out(config)
-    if kept.endswith("orders"):
-        config["interventions"]["experiments"]["orders"]["models"] = [config["model"]]
+    if kept.endswith("orders_in_turn"):
+        config["interventions"]["experiments"]["orders_in_turn"]["models"] = [config["model"]]
     asked = config["experiments"], config["controls"], config["cases"]["count"], config["seeds"]
     sampled = doors.check_sampled(*asked, "config.yaml")
     given = doors.check_interventions(config, models, "config.yaml")

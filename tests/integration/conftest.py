@@ -56,7 +56,7 @@ class Clone:
             "PYTHONPATH": str(self.folder / "src"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
-        # Workflows of few jobs: that Snakemake ends up to three seconds late (profiles/default) would be most of their time.
+        # Workflows of few jobs: three seconds later (profiles/default), Snakemake would end after most of their time.
         command = ("-m", "snakemake", "--max-jobs-per-timespan", "100/1s", *arguments)
         if self.warm:
             return self.warm.run(*command, folder=self.folder, environment=environment, python=self._jobs)

@@ -483,7 +483,7 @@ def test_experiments_take_no_cases_that_are_not_scored(default, models):
     told = "at least 16, the solved.count of erasure"
     assert line_of(caught) == f"config.yaml: interventions.scored: given 15; accepted: {told}"
     alone = with_field(wrong, f"{_OF}.erasure.solved.count", 8)
-    with pytest.raises(Refused, match="at least 16, the count of plant$"):
+    with pytest.raises(Refused, match=r"at least 16, the count of plant$"):
         doors.check_interventions(alone, models, "config.yaml")
 
 

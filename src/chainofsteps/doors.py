@@ -55,27 +55,40 @@ def check_config(config: dict, where: object) -> None:
         check_choice(where, "cases.families", family, worlds.families())
 
 
-def leave_out(config: dict) -> list[str]:
+def leave_out(config: dict, default: dict, where: object) -> list[str]:
     """Take away the experiments that an overlay sets to null; a configuration laid over another cannot do it otherwise.
 
     Parameters
     ----------
     config : dict
         Changed in place.
+    default : dict
+        The configuration that others are laid over: it says which experiments there are.
+    where : object
+        The configuration, for the message.
 
     Returns
     -------
     list of str
         Their names.
+
+    Raises
+    ------
+    Refused
+        Null for an experiment that the default does not have.
     """
     left_out = []
-    for part in (config, config.get("controls"), config.get("interventions")):
+    for place in ("", "controls", "interventions"):
+        part, known = (each.get(place) if place else each for each in (config, default))
         experiments = part.get("experiments") if isinstance(part, dict) else None
-        if isinstance(experiments, dict):
-            names = [name for name, given in experiments.items() if given is None]
-            left_out += names
-            for name in names:
-                del experiments[name]
+        if not isinstance(experiments, dict):
+            continue
+        for name in [name for name, given in experiments.items() if given is None]:
+            if name not in known["experiments"]:
+                field = f"{place}.experiments.{name}".removeprefix(".")
+                raise Refused(where, field, "null", ", ".join(known["experiments"]))
+            left_out.append(name)
+            del experiments[name]
     return left_out
 
 
@@ -585,7 +598,7 @@ def kinds_of(config: dict, interventions: dict[str, dict]) -> dict[str, str]:
 
 def check_claims(
     path: str | Path, kinds: dict[str, str], models: Collection[str], left_out: Collection[str] = ()
-) -> dict:
+) -> tuple[list[dict], list[str]]:
     """Read the claims; each must be one that can be judged, and name experiments and models that there are.
 
     Parameters
@@ -595,22 +608,29 @@ def check_claims(
         As `kinds_of` gives them.
     models : collection of str
     left_out : collection of str
-        Experiments that this run does without: entries that name them, or a control that does, are not among the claims
-        returned.
+        Experiments that this run does without.
+
+    Returns
+    -------
+    list of dict
+        Entries that can be judged: neither they nor a control of theirs names what is left out.
+    list of str
+        What is left out and named by an entry.
 
     Raises
     ------
     Refused
     """
-    claims = check_schema(load_yaml(path), load_yaml(SCHEMAS / "claims.schema.yaml"), path)
-    check_entries(claims["claims"], path)
-    missing = [each["id"] for each in claims["claims"] if set(left_out) & set(each.get("experiments", ()))]
-    claims["claims"] = [each for each in claims["claims"] if not set(missing) & {each["id"], *each.get("controls", ())}]
-    check_experiments(claims["claims"], kinds, path)
-    for claim in claims["claims"]:
+    claims = check_schema(load_yaml(path), load_yaml(SCHEMAS / "claims.schema.yaml"), path)["claims"]
+    check_entries(claims, path)
+    named = {name for each in claims for name in each.get("experiments", ())}
+    missing = [each["id"] for each in claims if set(left_out) & set(each.get("experiments", ()))]
+    claims = [each for each in claims if not set(missing) & {each["id"], *each.get("controls", ())}]
+    check_experiments(claims, kinds, path)
+    for claim in claims:
         for model in claim.get("models", []):
             check_choice(path, f"{claim['id']}.models", model, models)
-    return claims
+    return claims, [name for name in left_out if name in named]
 
 
 def evaluations(experiment: dict, latent_frames: int) -> int:

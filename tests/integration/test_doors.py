@@ -34,7 +34,7 @@ def refused(clone, *arguments):
 @pytest.mark.parametrize(
     ("overlay", "words"),
     [
-        ({"cases": {"families": ["maze", "labyrinth"]}}, ("cases.families", "labyrinth", "maze, maze_loop, pattern")),
+        ({"cases": {"families": ["maze", "labyrinth"]}}, ("cases.families", "labyrinth", "maze, maze_fork, maze_loop")),
         ({"model": "wan99"}, ("model", "wan99", "mini")),
         ({"experiments": {"joint": {"order": "backwards", "steps": 5}}}, ("experiments.joint.order", "backwards")),
         ({"experiments": {"joint": {"order": "joint", "steps": "many"}}}, ("experiments.joint.steps", "many")),

@@ -477,7 +477,7 @@ def test_wrong_experiment(default, models, field, value, given, accepted):
 
 
 def test_experiments_take_no_cases_that_are_not_scored(default, models):
-    wrong = with_field(default, "interventions.scored", 15)
+    wrong = with_field(with_field(default, f"{_OF}.plant.count", 16), "interventions.scored", 15)
     with pytest.raises(Refused) as caught:
         doors.check_interventions(wrong, models, "config.yaml")
     told = "at least 16, the solved.count of erasure"
@@ -912,19 +912,30 @@ def test_null_leaves_an_experiment_out(default):
     config["experiments"]["frame_by_frame"] = None
     config["controls"]["experiments"]["shuffled"] = None
     config["interventions"]["experiments"]["orders"] = None
-    assert doors.leave_out(config) == ["frame_by_frame", "shuffled", "orders"]
+    assert doors.leave_out(config, default, "config.yaml") == ["frame_by_frame", "shuffled", "orders"]
     doors.check_config(config, "config.yaml")
     assert list(config["experiments"]) == ["joint"]
-    assert doors.leave_out({"experiments": "many", "controls": None}) == []
+    assert doors.leave_out({"experiments": "many", "controls": None}, default, "config.yaml") == []
+
+
+def test_null_of_no_experiment_is_refused(default):
+    config = copy.deepcopy(default)
+    config["controls"]["experiments"]["shufled"] = None
+    with pytest.raises(Refused) as caught:
+        doors.leave_out(config, default, "config.yaml")
+    told = "controls.experiments.shufled: given null; accepted: shuffled, untrained, static"
+    assert line_of(caught) == f"config.yaml: {told}"
 
 
 def test_claims_that_need_what_is_left_out_are_not_asked(default, models):
     config = copy.deepcopy(default)
     config["experiments"]["frame_by_frame"] = None
-    left_out = doors.leave_out(config)
+    left_out = doors.leave_out(config, default, "config.yaml")
     kinds = doors.kinds_of(config, doors.check_interventions(config, models, "config.yaml"))
     every = load_yaml(ROOT / "config/claims.yaml")["claims"]
-    claims = doors.check_claims("config/claims.yaml", kinds, models, left_out)["claims"]
+    claims, missed = doors.check_claims("config/claims.yaml", kinds, models, [*left_out, "swap_tokens"])
+    # No entry names the other one, so that verdicts can do without it.
+    assert missed == ["frame_by_frame"]
     gone = {claim["id"] for claim in every} - {claim["id"] for claim in claims}
     # Those that read it, and those that it is a control of.
     assert {"E1_control", "E1_joint"} <= gone and len(claims) > 10
@@ -951,7 +962,7 @@ def test_frames_cannot_take_turns_where_a_form_gives_them_one_timestep(default, 
     ]
     for path in set(turns) - {kept}:
         config = with_field(config, path, None)
-    doors.leave_out(config)
+    doors.leave_out(config, default, "config.yaml")
     if kept.endswith("orders_in_turn"):
         config["interventions"]["experiments"]["orders_in_turn"]["models"] = [config["model"]]
     asked = config["experiments"], config["controls"], config["cases"]["count"], config["seeds"]

@@ -157,29 +157,54 @@ def test_early_persistence_asks_the_first_half_at_the_last_step():
     assert of_experiments.early_persistence(given, "erase").values == pytest.approx([0.3] * 3)
 
 
-def planted(follows):
-    """A clean arm, a plan planted in frame 2, its base rate; the plan differs in all but the later frames of case 2."""
+def planted(follows, at=2):
+    """A clean arm, a plan planted in a frame, its base rate; the plan differs in all but the later frames of case 2."""
     shape = (3, 1, 3, FRAMES)
     differs = np.ones(shape, int)
     differs[2, :, :, 3:] = 0
-    differs[1, :, :, 1] = 0
-    side = np.array([[0] * FRAMES, *[[-1, -1, 0, 1, 1]] * 2])
+    side = np.array([[0] * FRAMES, *[np.sign(np.arange(FRAMES) - at)] * 2])
     return dataset(
         3,
         follows=(("case", "seed", "arm", "frame"), np.broadcast_to(follows, shape).copy()),
         differs=(("case", "seed", "arm", "frame"), differs),
-        side=(("arm", "frame"), side),
+        side=(("case", "arm", "frame"), np.stack([side] * 3)),
     ).assign_coords(written=("arm", np.array(["clean", "plan", "resample"], object)), frame=np.arange(FRAMES))
 
 
-def test_plant_lead_is_later_less_earlier_above_the_base_rate():
+def test_plant_lead_is_later_less_earlier_at_equal_distance_above_the_base_rate():
     follows = np.zeros((3, 1, 3, FRAMES), int)
-    follows[0, 0, 1] = [1, 0, 1, 1, 1]  # both later frames, not the earlier one
+    follows[0, 0, 1] = [1, 0, 1, 1, 0]  # the frame behind, not the one before
     follows[1, 0, 1] = [1, 1, 1, 1, 1]  # all
-    follows[0, 0, 2] = [1, 0, 0, 1, 0]  # one later frame without any plant
+    follows[1, 0, 2] = [1, 1, 0, 0, 1]  # the frame before, without any plant; frame 4 has none at its distance
     values = of_experiments.plant_lead(planted(follows))
-    assert values["case"].values.tolist() == ["case-0", "case-1"]  # nothing to ask of the third
-    assert values.values == pytest.approx([0.5, 1])  # nothing earlier to follow in the second
+    assert values["case"].values.tolist() == ["case-0", "case-1"]  # no pair to ask of the third
+    assert values.values == pytest.approx([1, 1])
+
+
+@pytest.mark.parametrize("at", [1, FRAMES - 1, FRAMES])
+def test_a_plant_without_a_free_frame_on_either_side_leads_nothing(at):
+    assert not of_experiments.plant_lead(planted(np.ones((3, 1, 3, FRAMES), int), at)).sizes["case"]
+
+
+@anything(st.lists(st.booleans(), min_size=6, max_size=6))
+def test_plant_lead_changes_its_sign_where_time_is_turned_round(following):
+    """Neither direction is favoured: three free frames on each side of the planted one, mirrored."""
+    by_frame = ("case", "seed", "arm", "frame")
+
+    def lead(free):
+        follows = np.zeros((1, 1, 3, 8), int)
+        follows[0, 0, 1] = [1, *free[:3], 1, *free[3:]]
+        made = dataset(
+            3,
+            ("maze",),
+            follows=(by_frame, follows),
+            differs=(by_frame, np.ones_like(follows)),
+            side=(("case", "arm", "frame"), np.sign(np.arange(8) - 4)[None, None].repeat(3, 1)),
+        )
+        written = ("arm", np.array(["clean", "plan", "resample"], object))
+        return of_experiments.plant_lead(made.assign_coords(written=written, frame=np.arange(8))).item()
+
+    assert lead(following[::-1]) == pytest.approx(-lead(following))
 
 
 def test_middle_swap():

@@ -67,7 +67,7 @@ def blurred(video: np.ndarray, sigma: float = 0.7) -> np.ndarray:
 
 def test_the_families_are_those_of_this_version():
     one = ("bins", "bounce", "largest", "maze", "pattern", "pattern_grey", "reappearance", "rotation", "tic_tac_toe")
-    several = ("largest_tie", "maze_loop", "tic_tac_toe_fork")
+    several = ("largest_tie", "maze_fork", "maze_loop", "tic_tac_toe_fork")
     assert sorted(one + several) == list(FAMILIES)
     assert {name for name in FAMILIES if worlds.family(name).ANSWERS > 1} == set(several)
 
@@ -207,7 +207,7 @@ def test_each_of_several_answers_is_drawn(family):
     assert set(chosen) == set(range(worlds.family(family).ANSWERS))
 
 
-@of_family("maze_loop")
+@pytest.mark.parametrize("case", pilot_keys("maze_loop", "maze_fork"), ids=key_id, indirect=True)
 def test_looped_maze_has_two_ways_and_they_are_equally_short(case):
     (start,) = np.flatnonzero(case.scene == "full-green")
     (goal,) = np.flatnonzero(case.scene == "full-red")
@@ -215,6 +215,13 @@ def test_looped_maze_has_two_ways_and_they_are_equally_short(case):
     assert sorted(len(way) for way in ways) == [case.difficulty + 1] * 2
     held = [way + [way[-1]] * (worlds.FRAMES - len(way)) for way in ways]
     assert sorted(held) == sorted(case.answers.tolist())
+
+
+@of_family("maze_fork")
+def test_the_two_ways_of_a_forked_maze_stay_apart_for_three_moves(case):
+    parted = np.flatnonzero(case.answers[0] != case.answers[1])
+    assert len(parted) >= 3
+    assert (np.diff(parted) == 1).all()
 
 
 def completing_cells(scene: np.ndarray) -> set[int]:
@@ -529,7 +536,7 @@ def test_absent_is_one_state_whatever_its_kind():
 
 
 def test_unknown_family_is_refused_with_those_that_exist():
-    with pytest.raises(ValueError, match=r"'labyrinth'.*maze, maze_loop, pattern"):
+    with pytest.raises(ValueError, match=r"'labyrinth'.*maze, maze_fork, maze_loop, pattern"):
         worlds.draw_case("labyrinth", seeds.seed_of("pilot", 0), 3)
 
 

@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from chainofsteps import worlds
+from chainofsteps.configuration import load_yaml
 from chainofsteps.doors import (
     BLOCK_REACH,
     COMPARING,
@@ -48,14 +49,14 @@ VALUES = ["--config"] if workflow.config_settings.config else []
 CONFIG_FILES = " + ".join(map(str, ["config/config.yaml", *OVERLAYS, *VALUES]))
 
 with or_exit():
-    LEFT_OUT = leave_out(config)
+    LEFT_OUT = leave_out(config, load_yaml("config/config.yaml"), CONFIG_FILES)
     check_config(config, CONFIG_FILES)
     MODELS = check_models("config/models.yaml", config["model"], CONFIG_FILES)
     check_success(config["success"], MODELS, CONFIG_FILES)
     INTERVENING = check_interventions(config, MODELS, CONFIG_FILES)
     ASKED = config["experiments"], config["controls"], config["cases"]["count"], config["seeds"]
     SAMPLED = check_sampled(*ASKED, CONFIG_FILES)
-    CLAIMS = check_claims("config/claims.yaml", kinds_of(config, INTERVENING), MODELS, LEFT_OUT)["claims"]
+    CLAIMS, MISSED = check_claims("config/claims.yaml", kinds_of(config, INTERVENING), MODELS, LEFT_OUT)
     check_stability(config, MODELS, CONFIG_FILES)
     check_orders(config, SAMPLED, INTERVENING, MODELS, CONFIG_FILES)
     check_bench(config["bench"], MODELS, CONFIG_FILES)
@@ -351,7 +352,7 @@ def get_targets():
     sampled = {"model": config["model"], "experiment": SAMPLED, "family": FAMILIES}
     # Features are read shard by shard, so that nothing else asks for whole trajectories: a run leaves the same files.
     joined = expand(rules.join_trajectories.output, **sampled) if SHARDS > 1 else []
-    if LEFT_OUT:
+    if MISSED:
         return [*joined, *expand(rules.extract_features.output, **sampled)]
     return [*joined, *rules.judge_claims.output, *rules.write_report.output]
 
@@ -384,8 +385,8 @@ def get_scored(family):
 @or_exit()
 def get_claimed():
     """Datasets of the experiments that claims name, with each of their models."""
-    if LEFT_OUT:
-        raise Refused(CONFIG_FILES, LEFT_OUT[0], "null", "an experiment: without it claims cannot be judged")
+    if MISSED:
+        raise Refused(CONFIG_FILES, MISSED[0], "null", "an experiment: without it claims cannot be judged")
     pairs = [
         (name, model)
         for claim in CLAIMS

@@ -1,5 +1,6 @@
 """Run one experiment in all of its worlds, or in a shard of them; see chainofsteps.datasets for the variables made."""
 
+import math
 from pathlib import Path
 
 from chainofsteps.collector import uncollected
@@ -32,25 +33,27 @@ with at_the_door(snakemake.log[0]):
     files = [*snakemake.input.cases, *snakemake.input.weights, *snakemake.input.modules]
     with opened(model) as pipe:
         names = (snakemake.wildcards.model, model, snakemake.wildcards.intervention)
-        rows = {
-            position: plan_rows(pipe, *names, given, {world: cases}, batch)
-            for position, ((world, _), cases) in enumerate(groups_of.items())
-            if position in own or position in left
-        }
-        print(pd.DataFrame([row for position in own for row in rows[position]]).to_string())
-        # What other shards are still to write is not taken from them.
-        check_disk(sum(row["bytes"] for position in left for row in rows[position]), snakemake.output[0])
+        groups = [(world, cases) for (world, _), cases in groups_of.items()]
+        rows = [
+            row
+            for world, cases in (groups[place] for place in own)
+            for row in plan_rows(pipe, *names, given, {world: cases}, batch)
+        ]
+        plan = pd.DataFrame(rows)
+        print(plan.to_string())
+        # What other shards are still to write is not taken from them. All cases take alike: theirs need no plan.
+        own_cases, cases_left = (sum(groups[place][1].sizes["case"] for place in places) for places in (own, left))
+        check_disk(math.ceil(plan["bytes"].sum() * cases_left / own_cases), snakemake.output[0])
         basis = [dict(snakemake.params.items()), file_hashes(files), snakemake.threads, str(pipe._execution_device)]
         parts = Parts(f"{snakemake.output[0]}.parts", basis)
         made = {}
-        for position, ((world, _), cases) in enumerate(groups_of.items()):
-            if position not in own:
-                continue
+        for place in own:
+            world, cases = groups[place]
 
             def make(cases=cases):
                 return run(pipe, cases, model, given["settings"], given["seeds"], batch)
 
-            made.setdefault(world, []).append(parts.part(part_names[position], make))
+            made.setdefault(world, []).append(parts.part(part_names[place], make))
         worlds = {world: join_groups(each) for world, each in made.items()}
         outcome = join_worlds(list(worlds.values()))
         outcome.attrs |= {

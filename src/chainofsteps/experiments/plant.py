@@ -62,19 +62,26 @@ def check_pair(case: worlds.Case, plans: np.ndarray) -> np.ndarray:
 
 
 def planted_frame(plans: np.ndarray, latent_frames: int, after: int) -> int:
-    """Latent frame that plans are planted in: so many after the first in which they differ, the last but one at most.
+    """Latent frame that plans are planted in: so many after the first in which they differ.
 
     Parameters
     ----------
     plans : ndarray of int, (2, frame)
     latent_frames, after : int
+
+    Returns
+    -------
+    int
+        It may lie behind the last frame, where nothing is planted.
     """
     first = int((plans[0] != plans[1]).argmax())
-    return min(int(latent_of_frame(plans.shape[1], latent_frames)[first]) + after, latent_frames - 2)
+    return int(latent_of_frame(plans.shape[1], latent_frames)[first]) + after
 
 
 def _place(order: Order, frame: int, step: int) -> tuple[int, int] | None:
-    """(evaluation, latent frame) of a plant; None in the frame that is finished last, which nothing could follow."""
+    """(evaluation, latent frame) of a plant; None where no frame is behind it, or none is left to follow."""
+    if frame >= order.active.shape[1] - 1:
+        return None
     finished_last = step == order.active[:, frame].sum() and bool(order.active[-1, frame])
     return None if finished_last else (own_evaluation(order, frame, step), frame)
 

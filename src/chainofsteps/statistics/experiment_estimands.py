@@ -9,6 +9,7 @@ and the verdict takes the difference, so that their spread is in its interval; E
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -164,27 +165,33 @@ def sensitivity_peak(dataset: xr.Dataset, kind: str) -> xr.DataArray:
 
 
 def plant_lead(dataset: xr.Dataset) -> xr.DataArray:
-    """E5: how much more the frames after a planted one take on its plan than those before it; over ``case``.
+    """E5: how much more the frames behind a planted one take on its plan than those before it; over ``case``.
 
-    Share of later frames that hold the planted plan's state less that share of earlier frames, of those in which the
-    planted plan is not the clean run's; less the same where the run's own estimate was written with the same noise.
-    Where no such frame is earlier, none follows; cases in which none is later are left out.
+    Over pairs of free frames at equal distance from the planted one, in both of which the planted plan is not the clean
+    run's: share of the later ones that hold the planted plan's state less that of the earlier ones; less the same where
+    the run's own estimate was written with the same noise. Cases without such a pair are left out.
     """
     written = dataset["written"].values
-    differs = (dataset["differs"] == 1) & (dataset["frame"] > 0)
-    follows = (dataset["follows"] == 1) & differs
+    by_frame = ("case", "seed", "arm", "frame")
+    follows, differs = (dataset[name].transpose(*by_frame).values == 1 for name in ("follows", "differs"))
+    side, last = dataset["side"].transpose("case", "arm", "frame").values, dataset.sizes["frame"] - 1
 
-    def lead(of: str) -> xr.DataArray:
-        here = np.flatnonzero(written == of)
-        shares = []
-        for side in (1, -1):
-            asked = (dataset["side"] == side).isel(arm=here)
-            total = (differs.isel(arm=here) & asked).sum(["seed", "arm", "frame"])
-            taken = (follows.isel(arm=here) & asked).sum(["seed", "arm", "frame"])
-            shares.append(taken / (total.where(total > 0) if side == 1 else np.maximum(total, 1)))
-        return shares[0] - shares[1]
+    def lead(of: str) -> np.ndarray:
+        taken, pairs = np.zeros((2, len(side)))
+        for case, arm in itertools.product(range(len(side)), np.flatnonzero(written == of)):
+            inside = np.flatnonzero(side[case, arm] == 0)
+            if not len(inside):
+                continue
+            distances = np.arange(1, min(inside[0] - 1, last - inside[-1]) + 1)
+            later, earlier = inside[-1] + distances, inside[0] - distances
+            both = differs[case, :, arm, later] & differs[case, :, arm, earlier]
+            follow = follows[case, :, arm, later].astype(int) - follows[case, :, arm, earlier]
+            taken[case] += follow[both].sum()
+            pairs[case] += both.sum()
+        return np.divide(taken, pairs, out=np.full(len(side), np.nan), where=pairs > 0)
 
-    return (lead("plan") - lead("resample")).dropna("case")
+    values = xr.DataArray(lead("plan") - lead("resample"), {"case": dataset["case"]}, ("case",))
+    return values.dropna("case")
 
 
 def middle_swap(dataset: xr.Dataset, layers: list[int]) -> xr.DataArray:

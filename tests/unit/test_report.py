@@ -99,10 +99,18 @@ def test_what_cannot_be_tested_says_why():
     reason = "the paper gives no measure"
     untestable = row("C8", "all", verdict="not testable here", role="untestable", n_cases=0, reason=reason)
     untestable |= dict.fromkeys(["smallest_effect", "estimate", "ci_low", "p_adjusted"], float("nan"))
-    assert "not testable here - none - probability - - passed" in text(
+    assert f"not testable here {reason} - none - probability - - passed" in text(
         verdict_table(pd.DataFrame([untestable]), "steps")
     )
     assert f"not testable here {reason} probability - passed" in text(verdict_matrix(pd.DataFrame([untestable])))
+
+
+def test_controls_have_neither_controls_nor_corrected_tests():
+    rows = pd.DataFrame([row("E1", "a"), row("E1_control", "a", group="controls", role="control", estimate=4e-14)])
+    heads = [text(verdict_table(rows, group)).split(" n ")[0] for group in ("steps", "controls")]
+    assert [head.endswith("adjusted p") for head in heads] == [True, False]
+    shown = text(verdict_table(rows, "controls"))
+    assert "controls" not in shown and "passed 0.000 0.125 to 0.375" in shown
 
 
 def test_links_of_the_matrix_lead_to_rows_of_the_chapters():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +28,7 @@ CLAIMS = {
     "C11": "fewer frames cost little",
     "C12": "few steps cost much",
 }
+_DUST = 1e-9
 # Columns of verdicts.csv that tables print as they stand.
 _TEXTS = [
     *("id", "family", "claim", "question", "paper", "group", "role", "status", "purpose"),
@@ -83,6 +85,7 @@ th { vertical-align: bottom; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 .table td.text > span { white-space: nowrap; }
 .table td.text { white-space: normal; min-width: 12rem; }
+.table .full td.text { max-width: 16rem; min-width: 8rem; }
 code { background: #f3f3f3; padding: 0 .2em; overflow-wrap: anywhere; }
 a.anchor-link, .jp-OutputPrompt, .prompt { display: none; }
 .chip { border-radius: .25rem; border: 1px solid transparent; padding: 0 .35em; white-space: nowrap; }
@@ -181,8 +184,8 @@ def _text(value: object) -> str:
 def _number(value: float, digits: int = 3) -> str:
     if pd.isna(value):
         return "-"
-    # What rounds to 0 and is not: two figures say how small it is.
-    return f"{value:.2g}" if 0 < abs(value) < 0.5 * 10.0**-digits else f"{value:z.{digits}f}"
+    # What rounds to 0 and is not: two figures say how small it is. Sums of rounded values leave dust.
+    return f"{value:.2g}" if _DUST < abs(value) < 0.5 * 10.0**-digits else f"{value:z.{digits}f}"
 
 
 def _chip(word: str) -> str:
@@ -321,25 +324,44 @@ def verdict_table(verdicts: pd.DataFrame, group: str) -> str:
     judged = judged[judged["group"] == group]
     if judged.empty:
         return "<p>No entry of this chapter was judged.</p>"
-    header = [
-        "claim",
-        "family",
-        "verdict",
-        "estimate",
-        "95 % interval",
-        "smallest effect",
-        "unit",
-        "adjusted p",
-        "n",
-        "controls",
-        "why",
+    # A control has no controls of its own, and stands outside the corrected tests.
+    asked = [
+        name for name in _FULL if not (judged["role"] == "control").all() or name not in ("adjusted p", "controls")
     ]
-    head = "".join(f'<th scope="col">{name}</th>' for name in header)
-    body = "".join(_full_rows(entry, part) for entry, part in judged.groupby("id", sort=False))
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("claim", *asked))
+    body = "".join(_full_rows(entry, part, asked) for entry, part in judged.groupby("id", sort=False))
     return _box(f"<thead><tr>{head}</tr></thead>{body}", f"Verdicts on {group}", "full")
 
 
-def _full_rows(entry: str, part: pd.DataFrame) -> str:
+def _interval(row: pd.Series) -> str:
+    return "none" if pd.isna(row["ci_low"]) else f"{_number(row['ci_low'])} to {_number(row['ci_high'])}"
+
+
+def _verdict_and_why(row: pd.Series) -> str:
+    return _shown(row) + (f"<small>{html.escape(row['reason'])}</small>" if row["reason"] else "")
+
+
+# Columns of a full table: class and content of a row's cell.
+_FULL: dict[str, tuple[str, Callable[[pd.Series], str]]] = {
+    "family": ("", lambda row: html.escape(row["family"])),
+    "verdict": ("text", _verdict_and_why),
+    "estimate": ("number", lambda row: _number(row["estimate"])),
+    "95 % interval": ("number", _interval),
+    "smallest effect": (
+        "number",
+        lambda row: "-" if pd.isna(row["smallest_effect"]) else f"{row['smallest_effect']:g}",
+    ),
+    "unit": ("text", lambda row: html.escape(row["unit"])),
+    "adjusted p": (
+        "number",
+        lambda row: "&lt; 0.001" if row["p_adjusted"] < 0.001 else _number(row["p_adjusted"]),
+    ),
+    "n": ("number", lambda row: _size(row.to_frame().T)),
+    "controls": ("", lambda row: _text(row["controls"])),
+}
+
+
+def _full_rows(entry: str, part: pd.DataFrame, asked: Sequence[str]) -> str:
     """The rows of an entry, behind one cell that names it and asks its question."""
     first = part.iloc[0]
     name = (
@@ -348,19 +370,7 @@ def _full_rows(entry: str, part: pd.DataFrame) -> str:
     )
     rows = []
     for _, row in part.iterrows():
-        interval = "none" if pd.isna(row["ci_low"]) else f"{_number(row['ci_low'])} to {_number(row['ci_high'])}"
-        cells = [
-            ("", html.escape(row["family"])),
-            ("", _shown(row)),
-            ("number", _number(row["estimate"])),
-            ("number", interval),
-            ("number", "-" if pd.isna(row["smallest_effect"]) else f"{row['smallest_effect']:g}"),
-            ("text", html.escape(row["unit"])),
-            ("number", "&lt; 0.001" if row["p_adjusted"] < 0.001 else _number(row["p_adjusted"])),
-            ("number", _size(row.to_frame().T)),
-            ("", _text(row["controls"])),
-            ("text", html.escape(row["reason"])),
-        ]
+        cells = [(css, content(row)) for css, content in map(_FULL.get, asked)]
         rows.append("".join(f'<td class="{css}">{content}</td>' for css, content in cells))
     return f"<tbody><tr>{name}{'</tr><tr>'.join(rows)}</tr></tbody>"
 

@@ -1,0 +1,58 @@
+"""What the README says of the shipped run is what its verdict table says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = " ".join((ROOT / "README.md").read_text().split())
+VERDICTS = pd.read_csv(ROOT / "results/statistics/verdicts.csv").set_index(["id", "family"])
+
+# Words of the README with the number in brackets; entry, family and column that it is of.
+NUMBERS = [
+    (r"In \*maze_loop\* success rises by (\S+) from", "E0_gain", "maze_loop", "estimate"),
+    (r"It rises by (\S+) in \*largest_tie\*", "E0_gain", "largest_tie", "estimate"),
+    (r"in \*largest_tie\* and (\S+) in \*largest\*, which", "E0_gain", "largest", "estimate"),
+    (r"steps gain (\S+) and \S+ there", "E0_static", "largest_tie", "estimate"),
+    (r"steps gain \S+ and (\S+) there", "E0_static", "largest", "estimate"),
+    (r"\*maze\* gains (\S+), too little", "E0_gain", "maze", "estimate"),
+    (r"by planted plans .* in \*largest_tie\* the lead is (\S+), but", "E5_control", "largest_tie", "estimate"),
+    (r"its interval of 24 cases begins at (\S+), below", "E5_control", "largest_tie", "ci_low"),
+    (r"damage \(\S+ to \S+\) and planted plans \((\S+)\) have hardly", "E5_shuffled", "all", "estimate"),
+    (r"\(E2, replicated twice, (\S+) and \S+ of the frames", "E2_replace", "all", "estimate"),
+    (r"\(E2, replicated twice, \S+ and (\S+) of the frames", "E2_erase", "all", "estimate"),
+    (r"about as much as to later ones \(E4, replicated, (\S+) on a scale", "E4_joint", "all", "estimate"),
+    (r"than earlier ones \(E5, (\S+), inconclusive", "E5_joint", "all", "estimate"),
+    (r"its corrected interval reaches (\S+), and a control", "E5_joint", "all", "ci_high_corrected"),
+    (r"than its ends \(E6 peak, replicated, (\S+)\)", "E6_peak", "all", "estimate"),
+    (r"a quarter of the steps loses (\S+) of the score", "E14_steps", "all", "estimate"),
+    (r"about half of the frames (\S+) of the right beginnings", "E14_frames", "all", "estimate"),
+]
+# Words of the README with a verdict in brackets, and the entry that it is of.
+WORDS = [
+    (r"\(E2, (\w+) twice", ["E2_replace", "E2_erase"]),
+    (r"to later ones \(E4, (\w+),", ["E4_joint"]),
+    (r"more by step than by frame \(E3, (\w+);", ["E3_grid"]),
+    (r"seen at the end, but small \(E6, ([\w ]+)\)", ["E6_persistence"]),
+    (r"\(E6 peak, (\w+),", ["E6_peak"]),
+    (r"\(E5, \S+, (\w+):", ["E5_joint"]),
+    (r"of the score \(E14, (\w+)\)", ["E14_steps"]),
+    (r"it hardly matters \(E14, (\w+);", ["E14_frames"]),
+    (r"on the mover \(E11, (\w+)\)", ["E11_objects"]),
+]
+
+
+@pytest.mark.parametrize(("words", "entries"), WORDS, ids=lambda value: str(value))
+def test_a_verdict_of_the_readme_is_the_tables(words, entries):
+    (said,) = re.findall(words, README)
+    assert set(VERDICTS.loc[entries, "verdict"]) == {said}
+
+
+@pytest.mark.parametrize(("words", "entry", "family", "column"), NUMBERS, ids=lambda value: value)
+def test_a_number_of_the_readme_is_the_tables(words, entry, family, column):
+    (said,) = re.findall(words, README)
+    assert said == f"{VERDICTS.loc[(entry, family), column]:.2f}".replace("0.", ".", 1)

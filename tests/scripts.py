@@ -95,6 +95,7 @@ def processes() -> multiprocessing.context.ForkServerContext:
             "chainofsteps.sampling.trajectories",
             "diffusers.guiders",  # by any pipeline that is loaded
             "snakemake",
+            "tests.preload",
         ]
     )
     return processes

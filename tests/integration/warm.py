@@ -211,6 +211,7 @@ if __name__ == "__main__":
     gc.disable()
     for name in LARGE:
         importlib.import_module(name)
+    runpy.run_path(str(Path(__file__).parents[1] / "preload.py"))
     gc.freeze()
     gc.enable()
     program = next_program(sys.argv[1])

@@ -43,10 +43,11 @@ scorers: install ## Add the scorers of VBVR-Bench to .venv, without what their w
 replicate: install ## Install, then run everything: cases to report (CORES=all)
 	$(IN_VENV) snakemake --cores $(CORES)
 
-# Files in their own order: whole workflows first, many small ones at the end. Otherwise those with most tests, which
-# are short, go first, and one worker ends alone on a workflow.
+# Files in their own order: whole workflows first, many small ones at the end (tests/conftest.py). Otherwise those with
+# most tests, which are short, go first, and one worker ends alone on a workflow.
+# What is compiled is kept, whatever the shell says: otherwise pytest rewrites all tests anew in each worker.
 test: install ## Install, then run the tests
-	$(IN_VENV) python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	$(IN_VENV) PYTHONDONTWRITEBYTECODE= python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: install ## Check the workflow and the code; change nothing
 	$(IN_VENV) snakemake --lint

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import math
 import multiprocessing
 import os
@@ -59,10 +58,7 @@ class Job:
 
     def run(self) -> Path:
         """Run the script here, to its end."""
-        try:
-            runpy.run_path(str(self._script), {"snakemake": self})
-        finally:
-            gc.unfreeze()  # this process, unlike a script's own, goes on
+        runpy.run_path(str(self._script), {"snakemake": self})
         return self.path
 
     def _finished_parts(self) -> int:
@@ -99,6 +95,7 @@ def processes() -> multiprocessing.context.ForkServerContext:
             "chainofsteps.sampling.trajectories",
             "diffusers.guiders",  # by any pipeline that is loaded
             "snakemake",
+            "tests.preload",
         ]
     )
     return processes

@@ -149,7 +149,12 @@ def refusal(clone, *arguments):
 @pytest.mark.parametrize(
     ("changes", "target", "words"),
     [
-        ({}, (), ("wan2.1_i2v_14b.frames", "81 frames of 480 x 832", "9 frames of 32 x 32")),
+        # Refused once the plan is made, of which one file is enough.
+        (
+            {},
+            ("results/large/cases/maze.nc",),
+            ("wan2.1_i2v_14b.frames", "81 frames of 480 x 832", "9 frames of 32 x 32"),
+        ),
         ({}, ("results/large/statistics/verdicts.csv",), ("frame_by_frame: given null", "claims cannot be judged")),
         (
             {"experiments": {"joint": {"order": "pyramid"}}},
@@ -161,7 +166,11 @@ def refusal(clone, *arguments):
             (),
             ("interventions.experiments.swap.layers", "given 40", "0 to 39"),
         ),
-        ({"model": "vbvr_wan2.2"}, (), ("vbvr_wan2.2.hub.commit", "given nothing")),
+        (
+            {"model": "vbvr_wan2.2"},
+            ("results/large/trajectories/vbvr_wan2.2/joint/maze.nc",),
+            ("vbvr_wan2.2.hub.commit", "given nothing"),
+        ),
         ({"shards": 0}, (), ("shards", "given 0", "at least 1")),
     ],
 )

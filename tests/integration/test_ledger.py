@@ -401,14 +401,17 @@ def server(tmp_path) -> Iterator[Server]:
 
 def add_remote(project: Project, server: Server, store: Path) -> None:
     """The store behind the server as the default remote of this clone alone."""
-    for arguments in (
-        ("add", "--default", "far", server.url(store)),
-        ("modify", "far", "keyfile", str(server.key)),
-        ("modify", "far", "allow_agent", "false"),
-        ("modify", "far", "verify", "true"),
-        ("modify", "far", "jobs", "1"),  # one file after the other: an interruption leaves some for later
-    ):
-        project.dvc("remote", arguments[0], "--quiet", "--local", *arguments[1:])
+    # What `dvc remote add` and four of `dvc remote modify` would write, each a process.
+    (project.folder / ".dvc/config.local").write_text(
+        "[core]\n"
+        "    remote = far\n"
+        "['remote \"far\"']\n"
+        f"    url = {server.url(store)}\n"
+        f"    keyfile = {server.key}\n"
+        "    allow_agent = false\n"
+        "    verify = true\n"
+        "    jobs = 1\n"  # one file after the other: an interruption leaves some for later
+    )
 
 
 @needs_sshd

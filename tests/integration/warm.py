@@ -95,7 +95,7 @@ class Warm:
         self._client.write_text(CLIENT.format(python=sys.executable, address=self._address))
         self._client.chmod(0o755)
         # Without large pages, of which a fork would copy the whole wherever it writes.
-        left_out = ("PYTHONPATH", "GLIBC_TUNABLES")
+        left_out = ("PYTHONPATH", "GLIBC_TUNABLES", "PYTHONDONTWRITEBYTECODE")
         environment = {name: value for name, value in os.environ.items() if name not in left_out}
         self._server = subprocess.Popen([sys.executable, "-P", __file__, self._address], env=environment)
         while not os.path.exists(self._address):
@@ -173,6 +173,7 @@ def run_program(asked: dict) -> None:
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
+    sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
     sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
     sys.executable = asked["python"]
     random.seed()
@@ -210,6 +211,7 @@ if __name__ == "__main__":
     gc.disable()
     for name in LARGE:
         importlib.import_module(name)
+    runpy.run_path(str(Path(__file__).parents[1] / "preload.py"))
     gc.freeze()
     gc.enable()
     program = next_program(sys.argv[1])

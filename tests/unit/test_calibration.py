@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -70,14 +68,6 @@ def features(experiment: str, *, family: str = "maze", cases: int = 48, seeds: i
 
 def population(**kwargs) -> planted.Features:
     return planted.populations(features(name, **kwargs) for name in ORDERS)[kwargs.get("family", "maze")]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def little_garbage():
-    """statsmodels collects garbage in each correction, and goes through all that is loaded."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -33,19 +34,21 @@ FOLDER = ROOT / MODEL["path"]
 FAMILIES = tuple(MODEL["training"]["families"])
 
 
+@cache
+def load(path):
+    """The shipped model of a folder, not to be changed."""
+    (model,) = (each for each in SHIPPED.values() if each["path"] == path)
+    return load_pipeline(ROOT / path, hashes=read_manifest(ROOT / path, model["revision"]))
+
+
 @pytest.fixture(scope="module")
 def pipe():
-    return load(MODEL)
+    return load(MODEL["path"])
 
 
 def pilot_cases(family, count, first=500_000):
     levels = worlds.difficulties(family)
     return [worlds.draw_case(family, seeds.seed_of("pilot", first + i), levels[i % len(levels)]) for i in range(count)]
-
-
-def load(model):
-    folder = ROOT / model["path"]
-    return load_pipeline(folder, hashes=read_manifest(folder, model["revision"]))
 
 
 @pytest.mark.parametrize("model", SHIPPED.values(), ids=SHIPPED)
@@ -166,7 +169,7 @@ def test_joint_order_is_the_pipelines_own_call(pipe, guidance_scale):
 def solved(model, family, order, steps, count=12):
     """Share of new easy cases."""
     cases = case_dataset(family, "pilot", 600_000, count, "easy")
-    videos = sample_videos(load(model), cases, model, {"order": order, "steps": steps}, [0], count)
+    videos = sample_videos(load(model["path"]), cases, model, {"order": order, "steps": steps}, [0], count)
     return (video_scores(cases, videos) == 1).mean()
 
 

@@ -76,13 +76,20 @@ def reading(folder, cases, trajectories, script="extract_features", output="feat
     return Job(script, folder, output, inputs, {}, {})
 
 
-def intervening(folder, cases, entry, shards=None, number=0):
+def intervening(folder, cases, entry, shards=None, number=0, counts=(COUNT, COUNT)):
     params = {"model": entry, "intervention": INTERVENTION, "batch": 4, "cases_at_once": 1}
-    params |= {"worlds": {Path(path).stem: COUNT for path in cases}} | ({"shards": shards} if shards else {})
+    params |= {"worlds": {Path(path).stem: count for path, count in zip(cases, counts, strict=True)}} | (
+        {"shards": shards} if shards else {}
+    )
     wildcards = {"model": "tiny", "intervention": "erasure", "shard": str(number)}
     inputs = {"cases": cases, "weights": manifest(entry), "modules": [__file__]}
     output = f"erasure/shard_{number}.nc" if shards else "erasure.nc"
     return Job("run_intervention", folder, output, inputs, params, wildcards)
+
+
+def intervening_in_few(folder, cases, entry):
+    """Three cases of both worlds, a part each: as many parts as of `sampling`, for what is begun again many times."""
+    return intervening(folder, cases, entry, counts=(2, 1))
 
 
 def joined(folder, shards, schema, **videos):
@@ -238,7 +245,7 @@ def test_every_form_and_precision_goes_through_both_scripts_in_shards(tmp_path, 
     assert not list(tmp_path.rglob("*.parts")) and not list(tmp_path.rglob("*.partial"))
 
 
-@pytest.mark.parametrize("make", [sampling, intervening])
+@pytest.mark.parametrize("make", [sampling, intervening_in_few])
 def test_a_job_killed_at_twenty_points_ends_with_the_same_bytes(tmp_path, cases, model, make):
     entry = model("ti2v")
     wanted = make(tmp_path / "whole", cases, entry).run().read_bytes()

@@ -132,7 +132,7 @@ def test_the_plan_of_a_large_model_holds_its_fetch_and_a_job_a_case(clone):
     assert time.monotonic() - start < 60
     # Four families of 125 cases, a shard a case; 16 of each are made untrained as well, and 64 are solved ones.
     assert planned["sample_shard"] == planned["extract_shard"] == 4 * (125 + 16 + 64)
-    assert planned["fetch_model"] == 1 and planned["run_shard"] == 224 and planned["total"] == 1930
+    assert planned["fetch_model"] == 1 and planned["run_shard"] == 301 and planned["total"] == 2007
     assert {"join_trajectories", "join_intervention", "join_features"} < set(planned)
     whole = {"sample_trajectories", "extract_features", "run_intervention"}
     assert not set(planned) & {*whole, "judge_claims", "write_report"}

@@ -186,6 +186,13 @@ def test_a_plant_without_a_free_frame_on_either_side_leads_nothing(at):
     assert not of_experiments.plant_lead(planted(np.ones((3, 1, 3, FRAMES), int), at)).sizes["case"]
 
 
+def test_where_no_case_has_a_value_the_sample_is_empty():
+    """As where all plans that are planted part for one frame alone; the row then says how many are needed."""
+    given = planted(np.ones((3, 1, 3, FRAMES), int), 1)
+    sample = draw_sample({"estimand": "plant_lead"}, POOLED, [given])
+    assert (len(sample.values), sample.left_out) == (0, 3)
+
+
 @anything(st.lists(st.booleans(), min_size=6, max_size=6))
 def test_plant_lead_changes_its_sign_where_time_is_turned_round(following):
     """Neither direction is favoured: three free frames on each side of the planted one, mirrored."""

@@ -24,7 +24,7 @@ SOLVED = ", solved"  # behind the family of a case that was solved in the first 
 
 def is_solved(dataset: xr.Dataset) -> np.ndarray:
     """Cases (case,) that were solved in the first frame."""
-    return np.array([str(family).endswith(SOLVED) for family in dataset["family"].values])
+    return np.array([str(family).endswith(SOLVED) for family in dataset["family"].values], bool)
 
 
 def step_damage(dataset: xr.Dataset, kind: str) -> xr.DataArray:

@@ -97,7 +97,8 @@ def test_the_report_needs_no_network_and_shows_each_figure(finished):
     for row in verdicts[verdicts["id"] != "answer"].itertuples():
         word = shown_verdict(row.verdict, row.role, row.controls)
         assert f' id="{row.id}"' in page, row
-        assert f'<td class="">{row.family}</td><td class="text"><span class="chip {word.replace(" ", "-")}">' in page, row
+        chip = f'<span class="chip {word.replace(" ", "-")}">'
+        assert f'<td class="">{row.family}</td><td class="text">{chip}' in page, row
     for row in verdicts[verdicts["id"] == "answer"].itertuples():
         assert f'<span class="reading">{row.reading}</span>' in page, row
     assert "Traceback" not in page

@@ -184,7 +184,7 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
                 _ARM_FRAME, "f", "1", "cosine of the frame's change map to the ground truth's", 0, 1
             ),
             "others_lost": Variable(
-                _ARM, "f", "1", "frame agreement lost, mean over the free frames not erased at every step", -1, 1
+                _ARM, "f", "1", "frame agreement lost, mean over the free frames asked (not erased ones)", -1, 1
             ),
             "dissimilarity": Variable((*_ARM, "step"), "f", "1", "1 - CKA of the clean estimate to the clean arm's"),
             "dissimilarity_debiased": Variable((*_ARM, "step"), "f", "1", "the same, CKA debiased"),
@@ -278,7 +278,7 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
             "erased": Variable(("arm", "step", "latent_frame"), "i", "1", "1 where the arm erases", 0, 1),
             "sigma": _SIGMA,
             "others_lost": Variable(
-                _ARM, "f", "1", "right frames lost, as a share of the free ones not erased at every step", -1, 1
+                _ARM, "f", "1", "right frames lost, as a share of the free ones asked: those not erased", -1, 1
             ),
             "dissimilarity": Variable((*_ARM, "step"), "f", "1", "1 - CKA of the clean estimate to the clean arm's"),
             "dissimilarity_debiased": Variable((*_ARM, "step"), "f", "1", "the same, CKA debiased"),
@@ -293,7 +293,7 @@ SCHEMAS: dict[str, tuple[dict[str, Variable], tuple[str, ...]]] = {
             **_OUTCOME,
             "planted": Variable(("arm",), "i", "1", "which plan is planted; -1 none", -1, 1),
             "written": Variable(
-                ("arm",), "O", "1", "what is written: the plan, or as base rate the run's own estimate"
+                ("arm",), "O", "1", "what is written: the plan, or as base rate what the run holds there"
             ),
             "answers": Variable(("case",), "i", "1", "right answers of the case; of one, the other plan is wrong", 1),
             "sigma": _SIGMA,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -113,27 +111,29 @@ def test_variance_of_a_whole_grid_is_shared_out_and_of_another_not():
     assert variance_table([rest], "erase", 400).empty
 
 
-@anything(seed=st.integers(0, 1000), cases=st.integers(3, 12))
-def test_pseudo_values_are_a_jackknife_of_products_of_different_cases(seed, cases):
-    rng = np.random.default_rng(seed)
-    places = [([step], [frame]) for step in (0, 2) for frame in (1, 3, 4)]
-    lost = rng.random((cases, 1 + len(places)))
-    given = erasures(places, ["maze"] * cases, others_lost=by_arm(lost))
-    values = of_experiments.grid_effects(given, "erase").values
+def test_each_case_shares_out_its_own_grid():
+    places = [([step], [frame]) for step in (0, 2) for frame in (1, 3)]
+    # By step, by frame, one cell alone, nothing; the floor by step.
+    lost = by_arm([[0, 0, 0, 1, 1], [0, 0, 1, 0, 1], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0], [0, 1, 1, 0, 0]])
+    families = ("maze", "maze", "maze", "maze", "pattern_grey, solved")
+    given = erasures(places, families, others_lost=lost)
+    assert of_experiments.step_minus_frame_share(given, "erase").values == pytest.approx([1, -1, 0, 0, 1])
+    wide = [([step], [frame]) for step in (0, 2) for frame in (1, 3, 4)]
+    with pytest.raises(Refused, match="cells of 2 steps and 3 frames; accepted: as many steps as frames"):
+        of_experiments.step_minus_frame_share(erasures(wide, others_lost=by_arm([[0] * 7] * 3)), "erase")
 
-    def whole(kept):
-        grid = lost[kept][:, 1:].reshape(-1, 2, 3)
-        grid = grid - grid.mean((1, 2), keepdims=True)
-        parts = []
-        for effects in (grid.mean(2), grid.mean(1)):
-            products = [one @ other for one, other in itertools.permutations(effects, 2)]
-            parts.append(np.mean(products) / effects.shape[1])
-        return parts[0] - parts[1]
 
-    every = list(range(cases))
-    # With three cases, two are left, which is one product.
-    left_out = [whole([case for case in every if case != without]) for without in every]
-    assert values == pytest.approx(cases * whole(every) - (cases - 1) * np.array(left_out))
+@anything(seed=st.integers(0, 1000))
+def test_chance_adds_to_both_shares_alike(seed):
+    """Steps and frames exchanged, the value changes its sign: cells that differ by chance have a mean of 0."""
+    lost = np.random.default_rng(seed).integers(0, 3, (3, 3, 3)) / 7
+    places = [([step], [frame]) for step in (0, 1, 2) for frame in (1, 2, 3)]
+
+    def values(grids):
+        with_clean = np.concatenate([np.zeros((3, 1)), grids.reshape(3, -1)], axis=1)
+        return of_experiments.step_minus_frame_share(erasures(places, others_lost=by_arm(with_clean)), "erase").values
+
+    assert values(lost) == pytest.approx(-values(lost.swapaxes(1, 2)))
 
 
 @pytest.mark.parametrize(("before", "after", "value"), [(0, 1, 1), (1, 0, -1), (1, 1, 0), (1, 3, 0.5)])

@@ -507,6 +507,16 @@ def test_probes_without_a_question_are_left_out():
     assert titles == ["static (2 worlds)", "plan (2 worlds)", "hidden (1 world)"]
 
 
+def test_probes_of_a_world_are_those_of_most_cases():
+    fewer, more = layers(), layers().isel(case=[0, 0, 0, 0], world=[0])
+    more["probe_score"] = more["probe_score"] * 0 + 0.25
+    more = more.assign_coords(case=list("abcd"), family=("case", ["maze"] * 4))
+    figure = FIGURES["layers"]["layer_probes"]({"layers": fewer, "layers_hidden": more})
+    axis = figure.axes[0]
+    assert [0.5, 0.5, 0.5] in drawn(axis)  # the mean of .25 in maze and .75 in the other
+    assert "4 cases" in figure.texts[-1].get_text()
+
+
 def test_probes_show_the_worst_and_the_best_world():
     outcome = layers()
     outcome["probe_score"][0, 0] = 0.25

@@ -195,15 +195,17 @@ def test_frame_change_is_relative_to_the_clean_frame():
     assert frame_change(latents)[0, 0].tolist() == [[0, 0, 0], [0, 0.5, 0]]
 
 
-def test_frames_erased_at_every_step_are_not_asked():
+def test_erased_frames_are_not_asked_unless_all_are_erased():
     order = free_order(steps=3)
-    erased = np.zeros((3, 3, 9), int)
-    erased[1, :, 2] = erased[2, 1] = 1
-    right = np.ones((1, 1, 3, 9), int)
+    erased = np.zeros((5, 3, 9), int)
+    erased[1, :, 2] = erased[2, 1] = erased[3, 2, 2] = erased[4] = 1
+    right = np.ones((1, 1, 5, 9), int)
     right[..., 0, 7] = 0
     right[..., 1, 2] = right[..., 1, 3] = right[..., 2, 2] = right[..., 2, 0] = 0
-    # Frame 7, wrong in the clean arm and right in the others, is won; the given frame is not asked.
-    assert others_lost(right, erased, order)[0, 0] == pytest.approx([0, (1 - 1) / 7, (1 - 1) / 8])
+    right[..., 3, 2] = right[..., 3, 4] = right[..., 3, 5] = 0
+    # Frame 7, wrong in the clean arm and right in the others, is won; the given frame is not asked. A cell's own frame
+    # is not asked either, but all are that one step erases together; of those erased throughout none.
+    assert others_lost(right, erased, order)[0, 0] == pytest.approx([0, (1 - 1) / 7, (1 - 1) / 8, (2 - 1) / 7, 0])
 
 
 def test_frame_by_frame_damage_flows_forward_only(mini, cases):

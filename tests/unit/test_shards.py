@@ -188,7 +188,7 @@ def test_a_job_of_the_bench_leaves_the_room_that_others_have_claimed(tmp_path, b
     stream = (2 * 2 + 9) * 32 * 32 * 3
     # A shard of another experiment has claimed its room, and written a part.
     other = Parts(tmp_path / "features_turns/shard_7.nc.parts/streams_000007", None)
-    other.claim(stream + 10**6)
+    other.reserve(stream + 10**6)
     written = other.array("clean_estimate", (stream,), np.uint8)
     written.put((), np.ones(stream, np.uint8))
     written.sync()
@@ -197,7 +197,7 @@ def test_a_job_of_the_bench_leaves_the_room_that_others_have_claimed(tmp_path, b
     free(monkeypatch, needed - 1)
     with pytest.raises(SystemExit, match=rf"at least {needed / 1e9:.3g} GB"):
         job.run()
-    assert not [*job.parts.rglob("claim.bytes")] and other.folder.exists()
+    assert not [*job.parts.rglob("reserved.bytes")] and other.folder.exists()
     free(monkeypatch, needed)
     assert job.run().exists()
 

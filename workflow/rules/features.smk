@@ -15,6 +15,7 @@ rule extract_features:
         RESULTS / "features" / "{model}" / "{experiment}" / "{family}.nc",
     log:
         LOGS / "features" / "{model}" / "{experiment}" / "{family}.log",
+    priority: 30  # the claims wait for all of them
     conda:
         "../../environment.yml"
     message:

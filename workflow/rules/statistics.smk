@@ -40,6 +40,7 @@ rule judge_claims:
         dictionary=RESULTS / "statistics" / "dictionary.csv",
     log:
         LOGS / "statistics" / "verdicts.log",
+    priority: 30  # the chapters wait for it
     conda:
         "../../environment.yml"
     params:

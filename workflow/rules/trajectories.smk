@@ -19,6 +19,7 @@ rule sample_trajectories:
         LOGS / "trajectories" / "{model}" / "{experiment}" / "{family}.log",
     benchmark:
         LOGS / "trajectories" / "{model}" / "{experiment}" / "{family}.tsv"
+    priority: 40  # short jobs, figures above all, fill what is left of the cores at the end, while claims are judged
     conda:
         "../../environment.yml"
     resources:

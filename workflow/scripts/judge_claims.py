@@ -30,7 +30,9 @@ with at_the_door(snakemake.log[0]):
     read = [datasets.read(path, kind) for path, kind in kinds]
     table = judge(claims, read, **params.statistics, registered=registered)
     table.to_csv(snakemake.output.verdicts, index=False, float_format="%.6g")
-    kinds_of_grids = [claim["settings"]["kind"] for claim in claims if claim.get("estimand") == "grid_effects"]
+    kinds_of_grids = [
+        claim["settings"]["kind"] for claim in claims if claim.get("estimand") == "step_minus_frame_share"
+    ]
     variance = variance_table(read, next(iter(kinds_of_grids), None), seed=params.statistics["seed"])
     variance.to_csv(snakemake.output.variance, index=False, float_format="%.6g")
     dictionary().to_csv(snakemake.output.dictionary, index=False)

@@ -154,8 +154,8 @@ def frame_change(latents: torch.Tensor) -> np.ndarray:
 def others_lost(frame_correct: np.ndarray, erased: np.ndarray, order: Order) -> np.ndarray:
     """What an erasure costs other frames: share of right ones that the clean arm has and the arm has not.
 
-    Asked are the free frames that are not erased at every step: one that is has noise left that no step can remove,
-    whatever it held. Where no frame is left to ask, 0.
+    Asked are the free frames that the arm does not erase: an erased one may keep noise that no later step removes,
+    whatever it held. Where it erases all of them at some step, those not erased at every step; where none is left, 0.
 
     Parameters
     ----------
@@ -168,8 +168,10 @@ def others_lost(frame_correct: np.ndarray, erased: np.ndarray, order: Order) -> 
     -------
     ndarray of float32, (case, seed, arm)
     """
-    whole = (erased.sum(axis=1) == order.active.sum(axis=0)) & order.active.any(axis=0)
-    kept = ~whole[:, latent_of_frame(frame_correct.shape[-1], whole.shape[1])]
+    free, times = order.active.any(axis=0), erased.sum(axis=1)
+    spared, outlasting = free & (times == 0), free & (times < order.active.sum(axis=0))
+    asked = np.where(spared.any(axis=1, keepdims=True), spared, outlasting)
+    kept = asked[:, latent_of_frame(frame_correct.shape[-1], asked.shape[1])]
     kept[:, 0] = False
     lost = frame_correct[:, :, :1].astype(float) - frame_correct
     return ((lost * kept).sum(-1) / np.maximum(kept.sum(-1), 1)).astype(np.float32)

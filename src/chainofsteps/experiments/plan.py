@@ -17,7 +17,7 @@ from chainofsteps.experiments.registry import experiment
 from chainofsteps.refusal import Refused
 from chainofsteps.sampling.decode import decode
 from chainofsteps.sampling.loop import sample
-from chainofsteps.sampling.parts import Parts, claimed_bytes
+from chainofsteps.sampling.parts import Parts, reserved_bytes
 
 _BYTES = 8  # of a number, at most
 
@@ -114,8 +114,8 @@ def room_for(needed: int, folder: Path, root: Path) -> Iterator[Parts]:
     shutil.rmtree(folder, ignore_errors=True)
     kept = Parts(folder, None)
     try:
-        kept.claim(needed)
-        check_disk(claimed_bytes(root), folder)
+        kept.reserve(needed)
+        check_disk(reserved_bytes(root), folder)
         yield kept
     finally:
         kept.remove()

@@ -82,8 +82,13 @@ def _place(order: Order, frame: int, step: int) -> tuple[int, int] | None:
     """(evaluation, latent frame) of a plant; None where no frame is behind it, or none is left to follow."""
     if frame >= order.active.shape[1] - 1:
         return None
-    finished_last = step == order.active[:, frame].sum() and bool(order.active[-1, frame])
+    finished_last = _is_finished(order, frame, step) and bool(order.active[-1, frame])
     return None if finished_last else (own_evaluation(order, frame, step), frame)
+
+
+def _is_finished(order: Order, frame: int, step: int) -> bool:
+    """Whether all of a frame's own evaluations are over at a step of its own."""
+    return step == order.active[:, frame].sum()
 
 
 def encode_plans(pipe: WanImageToVideoPipeline, cases: list[worlds.Case], batch: int) -> torch.Tensor:
@@ -115,8 +120,14 @@ def plan_plant(
     arms = [Arm(CLEAN, {"planted": -1, "planted_step": -1, "planted_after": -1, "written": CLEAN})]
     for step, after in itertools.product(settings["at_steps"], settings["frames_after"]):
         places = [_place(order, planted_frame(plans, order.active.shape[1], after), step) for plans in pairs]
-        # The base rate: the same frame, step and noise with the run's own content. One object: it is run once.
-        base = [place and StateIntervention("resample", (place[0],), (place[1],), settings["seed"]) for place in places]
+        # The base rate: the same frame, step and noise with the run's own content. One object: it is run once. In a
+        # finished frame no noise is left, so that it would be the clean run.
+        base = [
+            StateIntervention("resample", (place[0],), (place[1],), settings["seed"])
+            if place and not _is_finished(order, place[1], step)
+            else None
+            for place in places
+        ]
         where = f"step {step} frame +{after}"
         for number in range(PLANS):
             coordinates = {"planted": number, "planted_step": step, "planted_after": after}

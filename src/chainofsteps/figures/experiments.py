@@ -148,7 +148,7 @@ _MEAN = "mean over cases, 95 % bootstrap over cases"
 def damage_by_dose(outcomes: Outcomes) -> Figure:
     """E2, C1, C2: what one erased step and one erased frame cost, and sets of k of them, by kind.
 
-    Above, the share of right frames lost among those not erased at every step; below, the score of the whole plan.
+    Above, the share of other right frames lost; below, the score of the whole plan.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def damage_by_dose(outcomes: Outcomes) -> Figure:
         f"{_counts({'drawn': outcome})}; {_MEAN};\n"
         "single steps, and frames: their mean; several: a point for each random set, the same in all cases, so that\n"
         "intervals say nothing of sets: which steps one hits can weigh more than how many;\n"
-        "other frames: free ones not erased at every step, as a share; solved: nothing to do, the floor",
+        "other frames: free ones that are not erased or, where all are, not at every step; solved: the floor",
     )
 
 
@@ -359,12 +359,11 @@ def damage_grid(outcomes: Outcomes) -> Figure:
 
 
 def _variance(outcome: xr.Dataset, kind: str) -> str:
-    """What explains the damage of cells above the floor, in words; chance adds to all three."""
-    tasks = ~experiment_estimands.is_solved(outcome)
-    mean = experiment_estimands.damage_grid(outcome, kind).isel(case=tasks).mean("case")
+    """What explains the mean damage of cells above the floor, in words; chance adds to all three."""
+    mean = experiment_estimands.grid_above_floor(outcome, kind).mean("case")
     shares = zip(("step", "frame", "both"), experiment_estimands.grid_shares(mean.values), strict=True)
     explained = ", ".join(f"{what} {share:.2f}" for what, share in shares)
-    return f"variance of right frames lost ({kind}, above the floor) by {explained}"
+    return f"variance of the mean of right frames lost ({kind}, above the floor) by {explained}"
 
 
 def _moved(outcome: xr.Dataset, line: str) -> pd.DataFrame:
@@ -431,7 +430,7 @@ def plant_outcome(outcomes: Outcomes) -> Figure:
     """E5: share of frames that follow a planted plan where it differs from the clean run's, before, in and after it.
 
     Videos whose clean run shows one of the two plans are drawn: there the other one is planted. The base rate is the
-    same frame, step and noise with the run's own content; the control plants the clean run's own plan.
+    same frame, step and noise with what the run itself holds there; the control plants the clean run's own plan.
     """
     title = "A plan planted in one frame: which follow it"
     rows = []
@@ -723,10 +722,18 @@ def layer_energy(outcomes: Outcomes) -> Figure:
 
 
 def layer_probes(outcomes: Outcomes) -> Figure:
-    """E10, E11: what linear probes read off each block, beside the same fitted with other cases' labels."""
-    outcome = next(iter(outcomes.values()))
-    asked = outcome[["probe_score", "probe_control"]].where(outcome["probe_score"] >= 0)
-    table = asked.to_dataframe().reset_index().dropna(subset="probe_score")
+    """E10, E11: what linear probes read off each block, beside the same fitted with other cases' labels.
+
+    A world that is in several datasets is shown as read off the one with most of its cases.
+    """
+    cases = pd.DataFrame({name: pd.Series(each["family"].values).value_counts() for name, each in outcomes.items()})
+    chosen = cases.idxmax(axis=1)
+    parts = []
+    for name, outcome in outcomes.items():
+        asked = outcome[["probe_score", "probe_control"]].where(outcome["probe_score"] >= 0)
+        part = asked.to_dataframe().reset_index().dropna(subset="probe_score")
+        parts.append(part[part["world"].map(chosen) == name])
+    table = pd.concat(parts, ignore_index=True)
     table["step"] = table["observed_step"].astype(str)
     variables = list(dict.fromkeys(table["variable"]))
     title = "What linear probes read off each block, on held-out cases"
@@ -750,10 +757,10 @@ def layer_probes(outcomes: Outcomes) -> Figure:
         _whole(axis)
     axes[0].legend(frameon=False, fontsize="x-small", title="step", handlelength=3)
     figure.suptitle(title)
+    drawn = {name: each.isel(case=chosen[each["family"].values].values == name) for name, each in outcomes.items()}
     return caption(
         figure,
-        f"{_counts({'drawn': outcome})}; mean over worlds, bands: lowest to highest;\n"
-        "dashed: fitted with other cases' labels",
+        f"{_counts(drawn)}; mean over worlds, bands: lowest to highest;\ndashed: fitted with other cases' labels",
     )
 
 

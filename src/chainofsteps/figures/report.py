@@ -325,9 +325,8 @@ def verdict_table(verdicts: pd.DataFrame, group: str) -> str:
     if judged.empty:
         return "<p>No entry of this chapter was judged.</p>"
     # A control has no controls of its own, and stands outside the corrected tests.
-    asked = [
-        name for name in _FULL if not (judged["role"] == "control").all() or name not in ("adjusted p", "controls")
-    ]
+    not_of_controls = ("adjusted p", "controls") if (judged["role"] == "control").all() else ()
+    asked = [name for name in _FULL if name not in not_of_controls]
     head = "".join(f'<th scope="col">{name}</th>' for name in ("claim", *asked))
     body = "".join(_full_rows(entry, part, asked) for entry, part in judged.groupby("id", sort=False))
     return _box(f"<thead><tr>{head}</tr></thead>{body}", f"Verdicts on {group}", "full")

@@ -37,24 +37,31 @@ def decode(
     ndarray of uint8, (stream, frame, height, width, 3)
         Rounded half to even.
     """
+    device = pipe._execution_device
     if not is_frame_wise(pipe.vae):
         if frames is None:
-            return _decode(pipe, latents, batch)
+            return _decode(pipe, latents, batch, device)
         needed = needed_latents(frames, pipe.vae_scale_factor_temporal)
-        return np.concatenate([_decode(pipe, part, batch)[:, frames] for part in latents[:, :, :needed].split(batch)])
-    if frames is not None:
-        latents = latents[:, :, frames]
+        parts = latents[:, :, :needed].split(batch)
+        return np.concatenate([_decode(pipe, part, batch, device)[:, frames] for part in parts])
+    return _decode_frames(pipe, latents if frames is None else latents[:, :, frames], batch, device)
+
+
+def _decode_frames(
+    pipe: WanImageToVideoPipeline, latents: torch.Tensor, batch: int, device: torch.device
+) -> np.ndarray:
+    """Each latent frame of a frame-wise VAE by itself."""
     streams, count = latents.shape[0], latents.shape[2]
     singles = latents.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)[:, :, None]
     with frame_wise(pipe.vae), fast_norms(pipe.vae):
-        pictures = _decode(pipe, singles, batch * count)
+        pictures = _decode(pipe, singles, batch * count, device)
     return pictures.reshape(streams, count, *pictures.shape[2:])
 
 
-def _decode(pipe: WanImageToVideoPipeline, latents: torch.Tensor, batch: int) -> np.ndarray:
+def _decode(pipe: WanImageToVideoPipeline, latents: torch.Tensor, batch: int, device: torch.device) -> np.ndarray:
     videos = []
     for part in latents.split(batch):
-        part = part.to(pipe._execution_device, pipe.vae.dtype)
+        part = part.to(device, pipe.vae.dtype)
         mean = torch.tensor(pipe.vae.config.latents_mean).view(1, -1, 1, 1, 1).to(part)
         inverse_std = 1.0 / torch.tensor(pipe.vae.config.latents_std).view(1, -1, 1, 1, 1).to(part)
         video = pipe.vae.decode(part / inverse_std + mean, return_dict=False)[0]
@@ -108,8 +115,9 @@ class TrajectoryDecoder:
     """
 
     def __init__(self, pipe: WanImageToVideoPipeline, batch: int, frames: Sequence[int] | None = None):
-        self._pipe, self._batch, self._frame_wise = pipe, batch, is_frame_wise(pipe.vae)
-        self._frames = frames
+        # Asked once: the pipeline looks through all of its modules for either.
+        self._frame_wise, self._device = is_frame_wise(pipe.vae), pipe._execution_device
+        self._pipe, self._batch, self._frames = pipe, batch, frames
         self._latents: torch.Tensor | None = None
         self._video: np.ndarray | None = None
 
@@ -124,7 +132,7 @@ class TrajectoryDecoder:
             changed = (latents != self._latents).any(4).any(3).any(1).any(0)
             if not changed.any():
                 return self._video
-        frames = decode(self._pipe, latents[:, :, changed], self._batch)
+        frames = _decode_frames(self._pipe, latents[:, :, changed], self._batch, self._device)
         video = frames if self._video is None else self._video.copy()
         video[:, changed.cpu().numpy()] = frames
         self._latents, self._video = latents, video

@@ -18,7 +18,7 @@ import xarray as xr
 from chainofsteps import datasets
 
 _BASIS, _ORDER, _HASHES = "basis", "order_of_variables", "hashes_of_parts"
-_CLAIM = "claim.bytes"
+_RESERVED = "reserved.bytes"
 
 
 def file_hashes(paths: Iterable[str | Path]) -> dict[str, str]:
@@ -196,26 +196,26 @@ class Parts:
             del kept.attrs[_BASIS]
         return kept
 
-    def claim(self, size: int) -> None:
+    def reserve(self, size: int) -> None:
         """Say to other jobs how many bytes the arrays will take."""
-        (self.folder / _CLAIM).write_text(str(size))
+        (self.folder / _RESERVED).write_text(str(size))
 
     def remove(self) -> None:
         """Take the folder away, once the output stands under its name."""
         shutil.rmtree(self.folder)
 
 
-def claimed_bytes(root: Path) -> int:
-    """What jobs below a folder have claimed and not yet written."""
+def reserved_bytes(root: Path) -> int:
+    """What jobs below a folder have reserved and not yet written."""
     left = 0
     # Others come and go meanwhile; `walk`, unlike `rglob`, passes over folders that are no longer there.
     for folder, _, files in os.walk(root):
-        if _CLAIM not in files:
+        if _RESERVED not in files:
             continue
         with suppress(FileNotFoundError):
             # An array has its full length from the start, and takes room on the disk block by block.
             held = sum(array.stat().st_blocks * 512 for array in Path(folder).glob("*.array"))
-            left += max(0, int(Path(folder, _CLAIM).read_text() or 0) - held)
+            left += max(0, int(Path(folder, _RESERVED).read_text() or 0) - held)
     return left
 
 

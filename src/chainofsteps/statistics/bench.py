@@ -131,7 +131,7 @@ OF_FEATURES: dict[str, Callable[[xr.Dataset], xr.DataArray]] = {
 OF_ERASURES: dict[str, Callable[[xr.Dataset, str], xr.DataArray]] = {
     "E2 step_damage": of_experiments.step_damage,
     "E2 step_minus_frame": of_experiments.step_minus_frame,
-    "E3 grid_effects": of_experiments.grid_effects,
+    "E3 step_minus_frame_share": of_experiments.step_minus_frame_share,
     "E4 direction_of_damage": of_experiments.direction_of_damage,
     "E6 early_persistence": of_experiments.early_persistence,
     "E6 sensitivity_peak": of_experiments.sensitivity_peak,

@@ -1,10 +1,10 @@
 """Per-case values of the estimands that need interventions: E2 to E6, E11, E12, E14, and the score controls.
 
 Each function takes datasets of experiments, by the schemas of :mod:`chainofsteps.datasets`, and the settings of a
-claim, and gives one value a case (E3: one grid a case); seeds are averaged inside the case. Damage is counted above the
-*floor*: what the same arm costs, on average, cases that were solved in the first frame, where nothing is to be reasoned
-about. Estimands of which :data:`chainofsteps.statistics.claims.ESTIMANDS` says so give the values of these cases, too,
-and the verdict takes the difference, so that their spread is in its interval; E3 takes the floor's mean as it is.
+claim, and gives one value a case; seeds are averaged inside the case. Damage is counted above the *floor*: what the
+same arm costs, on average, cases that were solved in the first frame, where nothing is to be reasoned about. Estimands
+of which :data:`chainofsteps.statistics.claims.ESTIMANDS` says so give the values of these cases, too, and the verdict
+takes the difference, so that their spread is in its interval.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def step_minus_frame(dataset: xr.Dataset, kind: str) -> xr.DataArray:
 
 
 def damage_grid(dataset: xr.Dataset, kind: str) -> xr.DataArray:
-    """Share of right frames lost by erasing one (step, frame) cell, above the floor; over (case, step, frame).
+    """Share of other right frames lost by erasing one (step, frame) cell, over (case, step, frame), floor included.
 
     Raises
     ------
@@ -57,11 +57,15 @@ def damage_grid(dataset: xr.Dataset, kind: str) -> xr.DataArray:
     if len(places) != len(steps) * len(frames) or len(np.unique(places, axis=0)) != len(places):
         raise NotMeasured(_name(dataset), "erased", f"{len(places)} cells", f"all {len(steps)} x {len(frames)} of them")
     lost = dataset["others_lost"].mean("seed").isel(arm=arms[np.lexsort(places.T[::-1])])
-    solved = is_solved(dataset)
-    if solved.any():
-        lost = lost - lost.isel(case=solved).mean("case")
     grid = lost.transpose("case", "arm").values.reshape(-1, len(steps), len(frames))
     return xr.DataArray(grid, {"case": dataset["case"], "step": steps, "frame": frames}, ("case", "step", "frame"))
+
+
+def grid_above_floor(dataset: xr.Dataset, kind: str) -> xr.DataArray:
+    """As `damage_grid`, of the cases that are no floor, cell by cell above the mean of those that are."""
+    grid, solved = damage_grid(dataset, kind), is_solved(dataset)
+    rest = grid.isel(case=~solved)
+    return rest - grid.isel(case=solved).mean("case") if solved.any() else rest
 
 
 def grid_shares(grid: np.ndarray) -> np.ndarray:
@@ -83,31 +87,24 @@ def grid_shares(grid: np.ndarray) -> np.ndarray:
     return np.divide(squares, total, out=np.zeros_like(squares), where=total > _DUST)
 
 
-def grid_effects(dataset: xr.Dataset, kind: str) -> xr.DataArray:
-    """E3: variance of the grid of damage by step less that by frame, over the ``case`` that are no floor.
+def step_minus_frame_share(dataset: xr.Dataset, kind: str) -> xr.DataArray:
+    """E3: share of what varies in a case's own grid of damage that goes by step, less that by frame; over ``case``.
 
-    The value of a case is its jackknife pseudo-value (Tukey 1958; Miller 1974, Biometrika 61): their mean is the
-    variance of the mean grid's step effects less that of its frame effects, without what chance adds to either
-    (products of two cases, never of one with itself), and they spread as that difference does.
+    In [-1, 1], 0 for a case that loses nothing; floor included. Of each case, not of their mean grid: there, frames
+    that count in one case and not in the next would cancel. Of a square grid, where chance that is alike in all cells
+    adds to both shares alike. Lost are other frames: what the erased one keeps of the noise goes with the step alone.
+
+    Raises
+    ------
+    NotMeasured
+        The grid has not as many steps as frames, or is not full.
     """
-    grid = damage_grid(dataset, kind).isel(case=~is_solved(dataset))
-    if grid.sizes["case"] < 3:
-        raise NotMeasured(_name(dataset), "case", grid.sizes["case"], "at least 3, for a jackknife")
-    centred = grid - grid.mean(("step", "frame"))
-    values = _squared_mean(centred.mean("frame").values) - _squared_mean(centred.mean("step").values)
-    return xr.DataArray(values, {"case": grid["case"]}, ("case",))
-
-
-def _squared_mean(effects: np.ndarray) -> np.ndarray:
-    """Pseudo-values (case,) of the mean square of the mean of effects (case, k), by products of different cases."""
-
-    def of_products(total: np.ndarray, squares: np.ndarray, cases: int) -> np.ndarray:
-        return ((total**2).mean(-1) - squares) / (cases * (cases - 1))
-
-    cases, total, squares = len(effects), effects.sum(0), (effects**2).mean(1)
-    whole = of_products(total, squares.sum(), cases)
-    without = of_products(total - effects, squares.sum() - squares, cases - 1)
-    return cases * whole - (cases - 1) * without
+    grid = damage_grid(dataset, kind)
+    if grid.sizes["step"] != grid.sizes["frame"]:
+        given = f"cells of {grid.sizes['step']} steps and {grid.sizes['frame']} frames"
+        raise NotMeasured(_name(dataset), "erased", given, "as many steps as frames")
+    step, frame, _ = grid_shares(grid.values)
+    return xr.DataArray(step - frame, {"case": grid["case"]}, ("case",))
 
 
 def direction_of_damage(dataset: xr.Dataset, kind: str) -> xr.DataArray:
@@ -169,7 +166,8 @@ def plant_lead(dataset: xr.Dataset) -> xr.DataArray:
 
     Over pairs of free frames at equal distance from the planted one, in both of which the planted plan is not the clean
     run's: share of the later ones that hold the planted plan's state less that of the earlier ones; less the same where
-    the run's own estimate was written with the same noise. Cases without such a pair are left out.
+    what the run itself holds there was written with the same noise (in a finished frame: nothing). Cases without such a
+    pair are left out.
     """
     written = dataset["written"].values
     by_frame = ("case", "seed", "arm", "frame")
@@ -285,7 +283,7 @@ PER_CASE: dict[str, Callable[..., xr.DataArray]] = {
     for function in (
         step_damage,
         step_minus_frame,
-        grid_effects,
+        step_minus_frame_share,
         direction_of_damage,
         early_persistence,
         sensitivity_peak,

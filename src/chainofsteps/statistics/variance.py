@@ -18,7 +18,7 @@ import xarray as xr
 from chainofsteps.refusal import NotMeasured
 from chainofsteps.statistics import inference
 from chainofsteps.statistics.estimands import GIVEN_FRAME
-from chainofsteps.statistics.experiment_estimands import damage_grid, grid_shares, is_solved
+from chainofsteps.statistics.experiment_estimands import grid_above_floor, grid_shares
 
 COMMITMENT, GRID = "commitment_step", "others_lost"
 NESTED, CROSSED = ("case", "seed", "frame"), ("step", "frame", "both")
@@ -106,10 +106,9 @@ def variance_table(
                 rows += _rows(place, NESTED, case_moments(values), shares, draws, seed)
         elif GRID in dataset and grid_kind is not None:
             try:
-                grid = damage_grid(dataset, grid_kind)
+                values = grid_above_floor(dataset, grid_kind).values
             except NotMeasured:
                 continue
-            values = grid.isel(case=~is_solved(dataset)).values
             if min(values.shape[1:]) > 1 and len(values) >= inference.LEAST_CASES:
                 place = dataset.attrs["experiment"], "all", GRID
                 rows += _rows(place, CROSSED, values, _mean_grid_shares, draws, seed)

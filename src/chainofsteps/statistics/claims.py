@@ -81,7 +81,7 @@ ESTIMANDS = {
     "score_control": Estimand(SCORES, experiments=0, models=0),
     "step_damage": Estimand("erasure", above_floor=True, settings=_OF_KIND),
     "step_minus_frame": Estimand("erasure", above_floor=True, settings=_OF_KIND),
-    "step_minus_frame_share": Estimand("erasure", above_floor=True, settings=_OF_KIND),
+    "step_minus_frame_share": Estimand("erasure", settings=_OF_KIND),
     "direction_of_damage": Estimand("erasure", settings=_OF_KIND),
     "early_persistence": Estimand("erasure", settings=_OF_KIND),
     "sensitivity_peak": Estimand("erasure", above_floor=True, settings=_OF_KIND),

@@ -90,9 +90,10 @@ def grid_shares(grid: np.ndarray) -> np.ndarray:
 def step_minus_frame_share(dataset: xr.Dataset, kind: str) -> xr.DataArray:
     """E3: share of what varies in a case's own grid of damage that goes by step, less that by frame; over ``case``.
 
-    In [-1, 1], 0 for a case that loses nothing; floor included. Of each case, not of their mean grid: there, frames
-    that count in one case and not in the next would cancel. Of a square grid, where chance that is alike in all cells
-    adds to both shares alike. Lost are other frames: what the erased one keeps of the noise goes with the step alone.
+    In [-1, 1]; a case that loses nothing, or as much by each cell, has no variance to share and is left out, and no
+    floor is taken off: a share of what is lost is no damage. Of each case, not of their mean grid: there, frames that
+    count in one case and not in the next would cancel. Of a square grid, where chance that is alike in all cells adds
+    to both shares alike. Lost are other frames: what the erased one keeps of the noise goes with the step alone.
 
     Raises
     ------
@@ -103,8 +104,9 @@ def step_minus_frame_share(dataset: xr.Dataset, kind: str) -> xr.DataArray:
     if grid.sizes["step"] != grid.sizes["frame"]:
         given = f"cells of {grid.sizes['step']} steps and {grid.sizes['frame']} frames"
         raise NotMeasured(_name(dataset), "erased", given, "as many steps as frames")
-    step, frame, _ = grid_shares(grid.values)
-    return xr.DataArray(step - frame, {"case": grid["case"]}, ("case",))
+    step, frame, rest = grid_shares(grid.values)
+    values = xr.DataArray(step - frame, {"case": grid["case"]}, ("case",))
+    return values.isel(case=step + frame + rest > 0)
 
 
 def direction_of_damage(dataset: xr.Dataset, kind: str) -> xr.DataArray:

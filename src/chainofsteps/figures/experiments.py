@@ -359,11 +359,12 @@ def damage_grid(outcomes: Outcomes) -> Figure:
 
 
 def _variance(outcome: xr.Dataset, kind: str) -> str:
-    """What explains the mean damage of cells above the floor, in words; chance adds to all three."""
+    """What cells cost other frames above the floor, and what explains it, in words; chance adds to all three."""
     mean = experiment_estimands.grid_above_floor(outcome, kind).mean("case")
     shares = zip(("step", "frame", "both"), experiment_estimands.grid_shares(mean.values), strict=True)
     explained = ", ".join(f"{what} {share:.2f}" for what, share in shares)
-    return f"variance of the mean of right frames lost ({kind}, above the floor) by {explained}"
+    lost = f"other right frames lost ({kind}, above the floor): {float(mean.min()):.2f} to {float(mean.max()):.2f} a cell"
+    return f"{lost};\nvariance over cells by {explained}"
 
 
 def _moved(outcome: xr.Dataset, line: str) -> pd.DataFrame:

@@ -43,6 +43,14 @@ EXPERIMENTS = {
         "orders": {"joint": [2], "frame_by_frame": [1], "shuffled": [1], "pyramid": [2]},
     },
     "layers": {"count": 4, "steps": 2, "at_steps": [0], "held_out": 0.5},
+    "layers_hidden": {
+        "models": IN_TURN,
+        "families": [FAMILY],
+        "count": 2,
+        "steps": 2,
+        "at_steps": [0],
+        "held_out": 0.5,
+    },
 }
 CONFIG = {
     "results": "results/forms",

@@ -363,7 +363,8 @@ def _variance(outcome: xr.Dataset, kind: str) -> str:
     mean = experiment_estimands.grid_above_floor(outcome, kind).mean("case")
     shares = zip(("step", "frame", "both"), experiment_estimands.grid_shares(mean.values), strict=True)
     explained = ", ".join(f"{what} {share:.2f}" for what, share in shares)
-    lost = f"other right frames lost ({kind}, above the floor): {float(mean.min()):.2f} to {float(mean.max()):.2f} a cell"
+    least, most = float(mean.min()), float(mean.max())
+    lost = f"other right frames lost ({kind}, above the floor): {least:.2f} to {most:.2f} a cell"
     return f"{lost};\nvariance over cells by {explained}"
 
 

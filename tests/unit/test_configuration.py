@@ -128,7 +128,7 @@ def trained_on(model):
 
 def test_quick_is_accepted_over_the_default(default):
     quick = deep_merged(default, load_yaml(ROOT / "config/quick.yaml"))
-    assert doors.leave_out(quick, default, "config/quick.yaml") == ["layers_hidden"]
+    assert doors.leave_out(quick, default, "config/quick.yaml") == ["swap_tokens", "orders_in_turn", "layers_hidden"]
     doors.check_config(quick, "config/config.yaml + config/quick.yaml")
     assert quick["results"] != default["results"]
     assert set(quick["cases"]["families"]) <= set(trained_on(default["model"]))

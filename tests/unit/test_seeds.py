@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chainofsteps import seeds, worlds
 
-CASES_A_PURPOSE = 30
+CASES_A_PURPOSE = 60
 indices = st.integers(0, seeds.BLOCK - 1)
 purposes = st.sampled_from(seeds.PURPOSES)
 

@@ -220,9 +220,8 @@ def test_a_job_of_the_bench_that_is_killed_ends_with_the_same_bytes(tmp_path, be
     assert contents(job) == contents(whole)
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_every_form_goes_through_both_scripts_in_shards(tmp_path, cases, model, form):
-    dtype = "bfloat16"  # other tests here are in float32
+@pytest.mark.parametrize(("form", "dtype"), [("ti2v", "float32"), *((form, "bfloat16") for form in FORMS)])
+def test_every_form_and_precision_goes_through_both_scripts_in_shards(tmp_path, cases, model, form, dtype):
     entry = model(form, dtype)
     whole = sampling(tmp_path, cases, entry).run()
     trajectories = datasets.read(whole, "trajectories")

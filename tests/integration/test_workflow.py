@@ -68,6 +68,13 @@ def test_all_that_is_promised_is_there_and_by_its_schema(finished):
     # One seed: its streams' frames cannot be told from its cases, but a grid of cells can.
     assert set(variance["experiment"]) == {"erasure"} and variance["share"].sum() == pytest.approx(1, abs=1e-5)
     assert set(dictionary[dictionary["file"] == "variance.csv"]["name"]) == set(variance)
+    by_family = pd.read_csv(results / "statistics" / "by_family.csv")
+    pooled = {claim["id"] for claim in claims if claim.get("population") == "pooled"}
+    assert set(by_family["id"]) <= pooled and set(by_family["family"]) <= set(INTERVENED)
+    # In E2 each family has all of its cases.
+    counts = by_family[by_family["id"] == "E2_erase"]["n_cases"]
+    assert counts.sum() == table.set_index("id").loc["E2_erase", "n_cases"] > 0
+    assert set(dictionary[dictionary["file"] == "by_family.csv"]["name"]) == set(by_family)
     metrics = json.loads((results / "statistics" / "metrics.json").read_text())
     assert set(metrics) == set(table["id"])
 

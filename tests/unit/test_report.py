@@ -12,6 +12,7 @@ import pytest
 
 from chainofsteps.figures.report import (
     claim_table,
+    family_matrix,
     join_chapters,
     page,
     read_verdicts,
@@ -148,6 +149,19 @@ def test_shares_of_variance_lie_beside_the_verdicts(tmp_path):
     assert "case 0.25 [0.10, 0.40]; seed 0.00" in shown and "nan" not in shown
     file.write_text(head)
     assert "two seeds" in variance_shares(tmp_path / "verdicts.csv")
+
+
+def test_pooled_entries_by_family_lie_beside_the_verdicts(tmp_path):
+    path, file = tmp_path / "verdicts.csv", tmp_path / "by_family.csv"
+    pd.DataFrame([row("E5", "all", group="plant"), row("E2", "all", group="erasure")]).to_csv(path)
+    head = "id,family,estimate,ci_low,ci_high,n_cases,unit,reason\n"
+    rows = 'E5,largest_tie,,,,3,frames,"3 cases, <12"\nE5,maze_fork,0.125,0,0.25,64,frames,\nE2,maze,0.5,,,8,score,\n'
+    file.write_text(head + rows)
+    shown = family_matrix(path, "plant")
+    assert "E5 - n 3 0.12 [0.00, 0.25], n 64 frames" in text(shown) and "E2" not in shown and "nan" not in shown
+    assert 'title="3 cases, &lt;12"' in shown and 'href="#E5"' in shown
+    assert "E2 0.50 n 8 score" in text(family_matrix(path, "erasure"))
+    assert "No entry" in family_matrix(path, "layers")
 
 
 def test_chapters_are_joined_with_links_to_each():

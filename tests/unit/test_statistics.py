@@ -681,6 +681,35 @@ def test_a_pooled_claim_names_the_family_in_which_its_control_failed():
     assert told["verdict"] == "inconclusive"
 
 
+def test_pooled_claims_are_described_in_each_family():
+    joint = erased("erasure", 1, forward=False, families=("maze", "largest"))
+    ahead = erased("erasure", 1, forward=True, families=("maze", "largest"))
+    mixed = joint.assign(frame_change=joint["frame_change"].where(joint["family"] == "maze", ahead["frame_change"]))
+    in_turn = erased("erasure_frame_by_frame", 1, forward=True)
+    table = verdicts.by_family(DIRECTED, [features(), mixed, in_turn], seed=1, draws=DRAWS)
+    assert list(table) == list(verdicts.BY_FAMILY_COLUMNS)
+    # The control is asked by family in the verdict table itself.
+    assert set(table["id"]) == {"E4_joint"}
+    lead = table.set_index("family")["estimate"]
+    assert lead.to_dict() == {"largest": 1, "maze": pytest.approx(direction(joint), abs=1e-12)}
+    pooled = row(judged(features(), mixed, in_turn, claims=DIRECTED), "E4_joint", "all")
+    assert table["n_cases"].tolist() == [8, 8] and pooled["estimate"] == pytest.approx(lead.mean())
+
+
+def direction(dataset: xr.Dataset) -> float:
+    """Of one of its cases: all change alike but for their size."""
+    return float(estimands.PER_CASE["direction_of_damage"](dataset, kind="erase")[0])
+
+
+def test_a_family_without_values_says_why():
+    joint = erased("erasure", 1, forward=False, families=("maze", "largest"))
+    still = joint.assign(frame_change=joint["frame_change"].where(joint["family"] == "maze", 0))
+    in_turn = erased("erasure_frame_by_frame", 1, forward=True)
+    table = verdicts.by_family(DIRECTED, [features(), still, in_turn], seed=1, draws=DRAWS).set_index("family")
+    assert np.isnan(table.loc["largest", "estimate"]) and table.loc["largest", "n_cases"] == 0
+    assert table.loc["largest", "reason"] == "0 cases in which it can be asked, of which 12 are needed"
+
+
 def test_a_claim_that_changed_after_its_cases_were_drawn_is_exploratory():
     datasets = features(), features("frame_by_frame")
     unchanged = {claim["id"] for claim in CLAIMS} - {"E0_gain"}

@@ -4,7 +4,8 @@ controls.
 
 REQUIRED INPUTS: {results}/features/{model}/{experiment}/{family}.nc, {results}/interventions/{model}/{intervention}.nc,
 {results}/statistics/registered_{block}_{first}.json, config/claims.yaml
-OUTPUTS: {results}/score_controls/{family}.nc, {results}/statistics/{verdicts.csv,metrics.json,variance.csv,dictionary.csv}
+OUTPUTS: {results}/score_controls/{family}.nc, {results}/statistics/{verdicts,by_family,variance,dictionary}.csv, metrics.json
+beside them
 """
 
 
@@ -35,6 +36,7 @@ rule judge_claims:
         modules=get_modules("workflow/scripts/judge_claims.py"),
     output:
         verdicts=report(RESULTS / "statistics" / "verdicts.csv", caption="../report/verdicts.rst", category="Verdicts"),
+        by_family=RESULTS / "statistics" / "by_family.csv",
         metrics=RESULTS / "statistics" / "metrics.json",
         variance=RESULTS / "statistics" / "variance.csv",
         dictionary=RESULTS / "statistics" / "dictionary.csv",

@@ -1,4 +1,4 @@
-"""Judge the claims: verdicts.csv, one row a claim and family, metrics.json, variance.csv, and what is in them."""
+"""Judge the claims: verdicts.csv, by_family.csv, metrics.json, variance.csv, and what is in them."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from chainofsteps.refusal import at_the_door
 from chainofsteps.statistics.dictionary import dictionary
 from chainofsteps.statistics.registration import BLOCKS, NONE, registered_ids
 from chainofsteps.statistics.variance import variance_table
-from chainofsteps.statistics.verdicts import judge, metrics
+from chainofsteps.statistics.verdicts import by_family, judge, metrics
 
 with at_the_door(snakemake.log[0]):
     given, params = snakemake.input, snakemake.params
@@ -30,6 +30,8 @@ with at_the_door(snakemake.log[0]):
     read = [datasets.read(path, kind) for path, kind in kinds]
     table = judge(claims, read, **params.statistics, registered=registered)
     table.to_csv(snakemake.output.verdicts, index=False, float_format="%.6g")
+    families = by_family(claims, read, **params.statistics)
+    families.to_csv(snakemake.output.by_family, index=False, float_format="%.6g")
     kinds_of_grids = [
         claim["settings"]["kind"] for claim in claims if claim.get("estimand") == "step_minus_frame_share"
     ]

@@ -28,6 +28,10 @@ CLAIMS = {
     "C11": "fewer frames cost little",
     "C12": "few steps cost much",
 }
+_BY_FAMILY = (
+    "The same estimates in each family, with 95 % intervals: a description, on which no verdict rests. Where families "
+    "differ, the pooled estimate is of their mixture; of a dozen cases and fewer such an interval is too short."
+)
 _DUST = 1e-9
 # Columns of verdicts.csv that tables print as they stand.
 _TEXTS = [
@@ -372,6 +376,46 @@ def _full_rows(entry: str, part: pd.DataFrame, asked: Sequence[str]) -> str:
         cells = [(css, content(row)) for css, content in map(_FULL.get, asked)]
         rows.append("".join(f'<td class="{css}">{content}</td>' for css, content in cells))
     return f"<tbody><tr>{name}{'</tr><tr>'.join(rows)}</tr></tbody>"
+
+
+def family_matrix(verdicts: str | Path, group: str) -> str:
+    """What the pooled entries of a group come to in each family, which lies beside the verdicts: a row an entry.
+
+    Parameters
+    ----------
+    verdicts : path
+        Of verdicts.csv.
+    group : str
+        Chapter that the entries belong to.
+    """
+    judged = _judged(read_verdicts(verdicts))
+    entries = judged.loc[judged["group"] == group, "id"].unique()
+    given = pd.read_csv(Path(verdicts).with_name("by_family.csv"), keep_default_na=False, na_values=[""])
+    given = given[given["id"].isin(entries)]
+    if given.empty:
+        return "<p>No entry of this chapter pools families that were run.</p>"
+    families = list(dict.fromkeys(given["family"]))
+    head = "".join(f'<th scope="col">{_text(name)}</th>' for name in ("claim", *families, "unit"))
+    rows = []
+    for entry, part in given.groupby("id", sort=False):
+        cells = {row["family"]: _estimate(row) for _, row in part.iterrows()}
+        unit = html.escape(part["unit"].iloc[0])
+        rows.append(
+            f'<tr><th scope="row"><a href="#{html.escape(entry)}">{_text(entry)}</a></th>'
+            + "".join(f'<td data-label="{html.escape(name)}">{cells.get(name, "")}</td>' for name in families)
+            + f'<td class="unit" data-label="unit" title="{unit}">{unit}</td></tr>'
+        )
+    box = _box(f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>", f"By family: {group}", "matrix")
+    return f"<p>{_BY_FAMILY}</p>\n{box}"
+
+
+def _estimate(row: pd.Series) -> str:
+    """Estimate, interval and n; in place of the first the reason why there is none."""
+    cases = f"n {row['n_cases']}"
+    if pd.isna(row["estimate"]):
+        return f'<span title="{html.escape(str(row["reason"]))}">- <small>{cases}</small></span>'
+    interval = "" if pd.isna(row["ci_low"]) else f"[{_number(row['ci_low'], 2)}, {_number(row['ci_high'], 2)}], "
+    return f"{_number(row['estimate'], 2)} <small>{interval}{cases}</small>"
 
 
 def answer_table(verdicts: pd.DataFrame) -> str:

@@ -6,13 +6,13 @@ import pandas as pd
 
 from chainofsteps import datasets
 from chainofsteps.statistics import variance
-from chainofsteps.statistics.verdicts import COLUMNS, METRICS
+from chainofsteps.statistics.verdicts import BY_FAMILY_COLUMNS, COLUMNS, METRICS
 
 _KINDS = {"f": "float", "i": "integer", "u": "unsigned integer", "O": "text"}
 
 
 def dictionary() -> pd.DataFrame:
-    """One row a variable of a dataset, a column of ``verdicts.csv`` or ``variance.csv``, or a leaf of ``metrics.json``.
+    """One row a variable of a dataset, a column of a table, or a leaf of ``metrics.json``.
 
     Returns
     -------
@@ -28,6 +28,7 @@ def dictionary() -> pd.DataFrame:
             for name, each in given.items()
         ]
     rows += [("verdicts.csv", name, "row", "", unit, meaning) for name, (unit, meaning) in COLUMNS.items()]
+    rows += [("by_family.csv", name, "row", "", *COLUMNS[name]) for name in BY_FAMILY_COLUMNS]
     rows += [("variance.csv", name, "row", "", unit, meaning) for name, (unit, meaning) in variance.COLUMNS.items()]
     rows += [("metrics.json", leaf, "id, family", "number", *COLUMNS[column]) for leaf, column in METRICS.items()]
     rows.append(("metrics.json", "verdict", "id, family", "integer", "", "code of the verdict word"))

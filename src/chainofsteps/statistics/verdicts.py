@@ -85,6 +85,7 @@ COLUMNS = {
     "network_evaluations": ("1", "network evaluations of a stream, by experiment"),
 }
 METRICS = {"estimate": "estimate", "ci_low": "ci_low", "ci_high": "ci_high", "p_adjusted": "p_adjusted", "n": "n_cases"}
+BY_FAMILY_COLUMNS = ("id", "family", "estimate", "ci_low", "ci_high", "n_cases", "unit", "reason")
 # What places a family, and the direction in which it must be claimed.
 PLACED_BY = {"gain_of_steps": "greater", "sequentiality": "equivalent"}
 _TEXT_COLUMNS = (
@@ -176,6 +177,31 @@ def metrics(table: pd.DataFrame) -> dict:
             leaves["verdict"] = VERDICT_CODE[row["verdict"]]
         tree.setdefault(row["id"], {})[row["family"]] = leaves
     return tree
+
+
+def by_family(claims: Sequence[dict], datasets: Iterable[xr.Dataset], seed: int, draws: int) -> pd.DataFrame:
+    """What entries that pool all families come to in each of them: a description, on which no verdict rests.
+
+    Parameters
+    ----------
+    claims, datasets, seed, draws
+        As `judge` takes them.
+
+    Returns
+    -------
+    DataFrame
+        `BY_FAMILY_COLUMNS`, one row an (entry, family) of the pooled entries whose experiments are there; intervals are
+        at 95 %, of each row alone. No estimate or interval where a row of the verdict table would have none.
+    """
+    check_entries(claims)
+    data = _index(datasets)
+    rows = []
+    for claim in claims:
+        if claim["role"] != "untestable" and claim["population"] == "pooled":
+            split = claim | {"population": "families"}
+            families = [family for family in _families(split, data) if family != POOLED]
+            rows += [_test(split, _measure(split, family, data, None), seed, draws).row for family in families]
+    return pd.DataFrame(rows, columns=list(BY_FAMILY_COLUMNS))
 
 
 def word(direction: str, smallest: float, estimate: float, low: float, high: float, significant: bool) -> str:

@@ -696,6 +696,16 @@ def test_pooled_claims_are_described_in_each_family():
     assert table["n_cases"].tolist() == [8, 8] and pooled["estimate"] == pytest.approx(lead.mean())
 
 
+@pytest.mark.parametrize(("cases", "has_interval"), [(4, False), (5, True)])
+def test_few_cases_of_a_family_have_no_interval(cases, has_interval):
+    joint = erased("erasure", 1, forward=False).isel(case=slice(cases))
+    joint["frame_change"][0, 0, 1, 1] = 9
+    in_turn = erased("erasure_frame_by_frame", 1, forward=True)
+    (given,) = verdicts.by_family(DIRECTED, [features(), joint, in_turn], seed=1, draws=DRAWS).itertuples()
+    assert np.isfinite(given.estimate) and given.n_cases == cases
+    assert np.isfinite([given.ci_low, given.ci_high]).all() == has_interval
+
+
 def direction(dataset: xr.Dataset) -> float:
     """Of one of its cases: all change alike but for their size."""
     return float(estimands.PER_CASE["direction_of_damage"](dataset, kind="erase")[0])

@@ -191,7 +191,8 @@ def by_family(claims: Sequence[dict], datasets: Iterable[xr.Dataset], seed: int,
     -------
     DataFrame
         `BY_FAMILY_COLUMNS`, one row an (entry, family) of the pooled entries whose experiments are there; intervals are
-        at 95 %, of each row alone. No estimate or interval where a row of the verdict table would have none.
+        at 95 %, of each row alone. No estimate where a row of the verdict table would have none; no interval of fewer
+        than `LEAST_OF_CONTROLS` cases, whose spread says next to nothing.
     """
     check_entries(claims)
     data = _index(datasets)
@@ -201,7 +202,9 @@ def by_family(claims: Sequence[dict], datasets: Iterable[xr.Dataset], seed: int,
             split = claim | {"population": "families"}
             families = [family for family in _families(split, data) if family != POOLED]
             rows += [_test(split, _measure(split, family, data, None), seed, draws).row for family in families]
-    return pd.DataFrame(rows, columns=list(BY_FAMILY_COLUMNS))
+    table = pd.DataFrame(rows, columns=list(BY_FAMILY_COLUMNS))
+    few = table["n_cases"] < LEAST_OF_CONTROLS
+    return table.assign(**{name: table[name].mask(few) for name in ("ci_low", "ci_high")})
 
 
 def word(direction: str, smallest: float, estimate: float, low: float, high: float, significant: bool) -> str:

@@ -30,7 +30,7 @@ CLAIMS = {
 }
 _BY_FAMILY = (
     "The same estimates in each family, with 95 % intervals: a description, on which no verdict rests. Where families "
-    "differ, the pooled estimate is of their mixture; of a dozen cases and fewer such an interval is too short."
+    "differ, the pooled estimate is of their mixture; of a dozen cases and fewer such an interval is rough."
 )
 _DUST = 1e-9
 # Columns of verdicts.csv that tables print as they stand.

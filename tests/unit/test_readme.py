@@ -38,6 +38,8 @@ NUMBERS = [
     (r"\(E6 peak, inconclusive, (\S+);", "E6_peak", "all", "estimate"),
     (r"a quarter of the steps loses (\S+) of the score", "E14_steps", "all", "estimate"),
     (r"about half of the frames (\S+) of the right beginnings", "E14_frames", "all", "estimate"),
+    (r"right beginnings \((\S+) in \*maze\*", "E14_frames", "maze", "estimate"),
+    (r"in \*maze\*, (\S+) in \*tic_tac_toe\*, eight", "E14_frames", "tic_tac_toe", "estimate"),
 ]
 # Words of the README with the least and greatest estimate of an entry's families in brackets.
 RANGES = [

@@ -63,7 +63,9 @@ rule write_chapter:
     input:
         notebook="notebooks/{chapter}.ipynb",
         verdicts=rules.judge_claims.output.verdicts,
-        beside=[rules.judge_claims.output.by_family, rules.judge_claims.output.variance],  # the notebook finds them there
+        # Notebooks find these two beside the verdicts.
+        by_family=rules.judge_claims.output.by_family,
+        variance=rules.judge_claims.output.variance,
         figures=get_shown,
         modules=get_modules("workflow/scripts/write_chapter.py"),
         notebook_modules=lambda wildcards: get_modules(f"notebooks/{wildcards.chapter}.ipynb"),

@@ -30,7 +30,8 @@ CLAIMS = {
 }
 _BY_FAMILY = (
     "The same estimates in each family, with 95 % intervals: a description, on which no verdict rests. Where families "
-    "differ, the pooled estimate is of their mixture; of a dozen cases and fewer such an interval is rough."
+    "differ, the pooled estimate is of their mixture. Of a dozen cases and fewer an interval is rough; it is left out "
+    "where there are fewer than five or all are alike, and the estimate where too few cases can be asked."
 )
 _DUST = 1e-9
 # Columns of verdicts.csv that tables print as they stand.
@@ -107,7 +108,7 @@ a.anchor-link, .jp-OutputPrompt, .prompt { display: none; }
 .matrix .ours small { white-space: normal; }
 .matrix th small { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .table .matrix .ours, .table .matrix .n { white-space: nowrap; }
-.table .matrix td:first-of-type { min-width: 11rem; }
+.table .matrix td[data-label="paper"] { min-width: 11rem; }
 .table .matrix .unit { max-width: 5.2rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .matrix .wide small { display: inline; margin-left: .5em; white-space: normal; }
 .tag { border: 1px solid #999; border-radius: .25rem; color: #555; font-size: .65rem; padding: 0 .25em; }
@@ -239,9 +240,13 @@ def _cell(row: pd.Series) -> str:
     """Verdict, estimate and interval of one family."""
     if row["verdict"] == "not testable here":
         return f"{_shown(row)} <small>{html.escape(row['reason'])}</small>"
-    low, high = _number(row["ci_low"], 2), _number(row["ci_high"], 2)
-    interval = "" if pd.isna(row["ci_low"]) else f"<small>[{low}, {high}]</small>"
-    return f"{_shown(row)} {_number(row['estimate'], 2)} {interval}"
+    interval = _brackets(row)
+    return f"{_shown(row)} {_number(row['estimate'], 2)} {interval and f'<small>{interval}</small>'}"
+
+
+def _brackets(row: pd.Series) -> str:
+    """The 95 % interval, where there is one."""
+    return "" if pd.isna(row["ci_low"]) else f"[{_number(row['ci_low'], 2)}, {_number(row['ci_high'], 2)}]"
 
 
 def _controls(rows: pd.DataFrame) -> str:
@@ -410,12 +415,10 @@ def family_matrix(verdicts: str | Path, group: str) -> str:
 
 
 def _estimate(row: pd.Series) -> str:
-    """Estimate, interval and n; in place of the first the reason why there is none."""
-    cases = f"n {row['n_cases']}"
-    if pd.isna(row["estimate"]):
-        return f'<span title="{html.escape(str(row["reason"]))}">- <small>{cases}</small></span>'
-    interval = "" if pd.isna(row["ci_low"]) else f"[{_number(row['ci_low'], 2)}, {_number(row['ci_high'], 2)}], "
-    return f"{_number(row['estimate'], 2)} <small>{interval}{cases}</small>"
+    """Estimate, interval and n; where one is missing, why, for a pointer."""
+    small = ", ".join(filter(None, [_brackets(row), f"n {row['n_cases']}"]))
+    reason = "" if pd.isna(row["reason"]) else f' title="{html.escape(row["reason"])}"'
+    return f"<span{reason}>{_number(row['estimate'], 2)} <small>{small}</small></span>"
 
 
 def answer_table(verdicts: pd.DataFrame) -> str:

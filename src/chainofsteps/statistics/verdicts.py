@@ -50,6 +50,8 @@ ORDER_WORKS = 0.5
 # Fewer cases, all alike, could pass no exact sign test.
 LEAST_OF_CONTROLS = 5
 LEAST_TESTED = 12
+# The spread of fewer cases of a family says next to nothing.
+LEAST_WITH_INTERVAL = 5
 # Unit and meaning of each column of the table.
 COLUMNS = {
     "id": ("", "entry of config/claims.yaml; answer: the row that places a family"),
@@ -192,7 +194,7 @@ def by_family(claims: Sequence[dict], datasets: Iterable[xr.Dataset], seed: int,
     DataFrame
         `BY_FAMILY_COLUMNS`, one row an (entry, family) of the pooled entries whose experiments are there; intervals are
         at 95 %, of each row alone. No estimate where a row of the verdict table would have none; no interval of fewer
-        than `LEAST_OF_CONTROLS` cases, whose spread says next to nothing.
+        than `LEAST_WITH_INTERVAL` cases.
     """
     check_entries(claims)
     data = _index(datasets)
@@ -203,7 +205,7 @@ def by_family(claims: Sequence[dict], datasets: Iterable[xr.Dataset], seed: int,
             families = [family for family in _families(split, data) if family != POOLED]
             rows += [_test(split, _measure(split, family, data, None), seed, draws).row for family in families]
     table = pd.DataFrame(rows, columns=list(BY_FAMILY_COLUMNS))
-    few = table["n_cases"] < LEAST_OF_CONTROLS
+    few = table["n_cases"] < LEAST_WITH_INTERVAL
     return table.assign(**{name: table[name].mask(few) for name in ("ci_low", "ci_high")})
 
 

@@ -151,6 +151,12 @@ def test_shares_of_variance_lie_beside_the_verdicts(tmp_path):
     assert "two seeds" in variance_shares(tmp_path / "verdicts.csv")
 
 
+def test_what_is_not_tested_has_no_controls_that_passed():
+    verdict = {"verdict": "not testable here", "role": "untestable", "n_cases": 0, "reason": "no such world"}
+    shown = verdict_matrix(pd.DataFrame([row("E0"), row("E9", "all", controls="", **verdict)]))
+    assert re.findall(r'data-label="controls">([^<]*)<', shown) == ["passed", "-"]
+
+
 def test_pooled_entries_by_family_lie_beside_the_verdicts(tmp_path):
     path, file = tmp_path / "verdicts.csv", tmp_path / "by_family.csv"
     pd.DataFrame([row("E5", "all", group="plant"), row("E2", "all", group="erasure")]).to_csv(path)

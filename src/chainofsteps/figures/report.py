@@ -250,9 +250,10 @@ def _brackets(row: pd.Series) -> str:
 
 
 def _controls(rows: pd.DataFrame) -> str:
-    """What the controls came to where they did not pass; the cells say in which family."""
-    failed = [controls for controls in dict.fromkeys(rows["controls"]) if controls != "passed"]
-    return html.escape("; ".join(failed) or "passed")
+    """What the controls came to where they did not pass, the cells say in which family; what is not tested has none."""
+    told = list(dict.fromkeys(filter(None, rows["controls"])))
+    failed = [controls for controls in told if controls != "passed"]
+    return html.escape("; ".join(failed) or "passed" if told else "-")
 
 
 def verdict_matrix(verdicts: pd.DataFrame) -> str:
@@ -407,7 +408,9 @@ def family_matrix(verdicts: str | Path, group: str) -> str:
         unit = html.escape(part["unit"].iloc[0])
         rows.append(
             f'<tr><th scope="row"><a href="#{html.escape(entry)}">{_text(entry)}</a></th>'
-            + "".join(f'<td data-label="{html.escape(name)}">{cells.get(name, "")}</td>' for name in families)
+            + "".join(
+                f'<td class="ours" data-label="{html.escape(name)}">{cells.get(name, "")}</td>' for name in families
+            )
             + f'<td class="unit" data-label="unit" title="{unit}">{unit}</td></tr>'
         )
     box = _box(f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>", f"By family: {group}", "matrix")

@@ -404,14 +404,14 @@ def family_matrix(verdicts: str | Path, group: str) -> str:
     head = "".join(f'<th scope="col">{_text(name)}</th>' for name in ("claim", *families, "unit"))
     rows = []
     for entry, part in given.groupby("id", sort=False):
-        cells = {row["family"]: _estimate(row) for _, row in part.iterrows()}
+        here = {row["family"]: _estimate(row) for _, row in part.iterrows()}
+        cells = "".join(
+            f'<td class="ours" data-label="{html.escape(family)}">{here.get(family, "")}</td>' for family in families
+        )
         unit = html.escape(part["unit"].iloc[0])
         rows.append(
-            f'<tr><th scope="row"><a href="#{html.escape(entry)}">{_text(entry)}</a></th>'
-            + "".join(
-                f'<td class="ours" data-label="{html.escape(name)}">{cells.get(name, "")}</td>' for name in families
-            )
-            + f'<td class="unit" data-label="unit" title="{unit}">{unit}</td></tr>'
+            f'<tr><th scope="row"><a href="#{html.escape(entry)}">{_text(entry)}</a></th>{cells}'
+            f'<td class="unit" data-label="unit" title="{unit}">{unit}</td></tr>'
         )
     box = _box(f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>", f"By family: {group}", "matrix")
     return f"<p>{_BY_FAMILY}</p>\n{box}"

@@ -122,8 +122,8 @@ def run_forward(run):
     return forward_alone(WORKER["pipe"], run, run.settings["batch"])
 
 
-def run_decode(latents):
-    return len(decode(WORKER["pipe"], torch.from_numpy(latents), 16))
+def run_decode(latents, batch):
+    return len(decode(WORKER["pipe"], torch.from_numpy(latents), batch))
 
 
 @torch.no_grad()
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=32)
     parser.add_argument("--at-once", type=int, default=8, help="cases in a turn")
     parser.add_argument("--steps", type=int, default=8)
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     given = parser.parse_args()
     logging.set_verbosity_error()
@@ -187,7 +187,7 @@ def main() -> None:
             shared, latents = seconds(lambda some: list(pool.map(run_loop, some)), runs)
             slow_decoding, _ = seconds(decode_each, pipe, expected)
             bare, passes = seconds(lambda some: list(pool.map(run_forward, some)), runs)
-            decoding, _ = seconds(lambda some: list(pool.map(run_decode, some)), latents)
+            decoding, _ = seconds(lambda some: list(pool.map(run_decode, some, [given.batch] * len(some))), latents)
             rows.append(
                 {
                     "cases": sum(len(run.cases) for run in runs),

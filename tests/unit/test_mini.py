@@ -115,6 +115,20 @@ def test_what_did_not_change_is_not_decoded_again_and_the_pictures_are_the_same(
     assert np.array_equal(decoder(latents), video)
 
 
+def test_frames_that_are_alike_are_decoded_once(pipe, monkeypatch):
+    latents = torch.randn(3, 8, 4, 8, 8, generator=torch.Generator().manual_seed(4))
+    latents[:, :, 0] = latents[0, :, 0]  # as the given frame of a case's streams
+    latents[1, :, 2] = latents[0, :, 3]
+    whole, decoded, own = decode_whole(pipe, latents), [], pipe.vae.decode
+    monkeypatch.setattr(
+        pipe.vae, "decode", lambda given, **options: decoded.append(len(given)) or own(given, **options)
+    )
+    videos = decode(pipe, latents, batch=3)
+    assert sum(decoded) == 3 * 4 - 2 - 1
+    assert np.abs(videos - whole).max() <= 1
+    assert np.array_equal(videos[1, 2], videos[0, 3]) and not np.array_equal(videos[1, 2], videos[0, 2])
+
+
 def test_two_dimensional_evaluation_gives_the_same_values():
     vae = build_vae(MODEL["training"]["vae"]["architecture"], seed=3)
     frames = torch.randn(2, 3, 1, 32, 32, generator=torch.Generator().manual_seed(2))

@@ -50,12 +50,13 @@ def decode(
 def _decode_frames(
     pipe: WanImageToVideoPipeline, latents: torch.Tensor, batch: int, device: torch.device
 ) -> np.ndarray:
-    """Each latent frame of a frame-wise VAE by itself."""
+    """Each latent frame of a frame-wise VAE by itself, and those that are alike, as the given ones of a case, once."""
     streams, count = latents.shape[0], latents.shape[2]
-    singles = latents.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)[:, :, None]
+    singles, place = latents.transpose(1, 2).flatten(0, 1).unique(dim=0, return_inverse=True)
+    singles = singles.contiguous(memory_format=torch.channels_last)[:, :, None]
     with frame_wise(pipe.vae), fast_norms(pipe.vae):
         pictures = _decode(pipe, singles, batch * count, device)
-    return pictures.reshape(streams, count, *pictures.shape[2:])
+    return pictures[place.cpu().numpy()].reshape(streams, count, *pictures.shape[2:])
 
 
 def _decode(pipe: WanImageToVideoPipeline, latents: torch.Tensor, batch: int, device: torch.device) -> np.ndarray:

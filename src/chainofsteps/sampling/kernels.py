@@ -18,63 +18,6 @@ from diffusers.models.transformers.transformer_wan import WanAttention, WanAttnP
 from torch.nn import functional
 
 
-class RotarySelfAttention(WanAttnProcessor):
-    """Self-attention whose rotary embedding is one complex product in place of ten strided passes; the same bytes.
-
-    Cross-attention is left to the class that it stands for.
-    """
-
-    def __call__(
-        self,
-        attn: WanAttention,
-        hidden_states: torch.Tensor,
-        encoder_hidden_states: torch.Tensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
-    ) -> torch.Tensor:
-        if rotary_emb is None:
-            return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask)
-        cos, sin = rotary_emb
-        turn = torch.complex(cos[..., 0::2], sin[..., 1::2])
-        query, key, value = (
-            part.unflatten(2, (attn.heads, -1))
-            for part in (
-                attn.norm_q(attn.to_q(hidden_states)),
-                attn.norm_k(attn.to_k(hidden_states)),
-                attn.to_v(hidden_states),
-            )
-        )
-        attended = functional.scaled_dot_product_attention(
-            *(part.transpose(1, 2) for part in (_rotated(query, turn), _rotated(key, turn), value)),
-            attn_mask=attention_mask,
-        )
-        return attn.to_out[0](attended.transpose(1, 2).flatten(2))
-
-
-def _rotated(tokens: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
-    pairs = torch.view_as_complex(tokens.unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * turn).flatten(-2)
-
-
-class FusedGELU(torch.nn.Module):
-    """A linear layer and its GELU at once: oneDNN applies it while the product is still in the cache.
-
-    Parameters
-    ----------
-    gelu : GELU
-        Layer that it stands for; parameters keep their names.
-    """
-
-    def __init__(self, gelu: GELU):
-        super().__init__()
-        self.proj, self.approximate = gelu.proj, gelu.approximate
-
-    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """(..., in) -> (..., out)."""
-        weight, bias = self.proj.weight, self.proj.bias
-        return torch.ops.mkldnn._linear_pointwise(hidden_states, weight, bias, "gelu", [], self.approximate)
-
-
 @contextmanager
 def fast_kernels(network: torch.nn.Module, device: torch.device) -> Iterator[None]:
     """While this lasts, the blocks of a network on a CPU in float32 compute with these kernels; others are left alone.
@@ -87,51 +30,38 @@ def fast_kernels(network: torch.nn.Module, device: torch.device) -> Iterator[Non
     device : torch.device
         Where it computes. Offloaded weights lie on the CPU until a hook inside the call moves them.
     """
-    # A part's own weight is asked: the network's device and dtype are found among all of its parameters, every time.
-    blocks = [block for block in network.blocks if device.type == "cpu" and _is_plain(block.attn1.to_q)]
-    attentions = [block.attn1 for block in blocks if type(block.attn1.processor) is WanAttnProcessor]
-    gelus = [(block.ffn.net, block.ffn.net[0]) for block in blocks if _is_plain_gelu(block.ffn.net[0])]
-    norms = [
-        norm
-        for block in blocks
-        for attention in (block.attn1, block.attn2)
-        for norm in (attention.norm_q, attention.norm_k)
-        if type(norm) is torch.nn.RMSNorm and norm.weight is not None
-    ]
-    # A forward of the block's own is a hook's, as accelerate puts there.
-    modulated = [block for block in blocks if type(block) is WanTransformerBlock and "forward" not in vars(block)]
-    processors = [attention.processor for attention in attentions]
+    plain = [block for block in network.blocks if device.type == "cpu" and _is_plain(block)]
     try:
-        for attention in attentions:
-            attention.set_processor(RotarySelfAttention())
-        for layers, gelu in gelus:
-            layers[0] = FusedGELU(gelu)
-        for norm in norms:
-            norm.forward = partial(_by_mean_square, weight=norm.weight, eps=norm.eps)
-        for block in modulated:
-            block.forward = partial(_modulated, block)
+        for block in plain:
+            block.forward = partial(_forward, block)
         yield
     finally:
-        for attention, processor in zip(attentions, processors, strict=True):
-            attention.set_processor(processor)
-        for layers, gelu in gelus:
-            layers[0] = gelu
-        for replaced in (*norms, *modulated):
-            del replaced.forward
+        for block in plain:
+            del block.forward
 
 
-def _is_plain(layer: torch.nn.Module) -> bool:
-    # A layer that something else was put into, as an adapter is, must be called itself.
-    if type(layer) is not torch.nn.Linear or not torch.backends.mkldnn.is_available():
+def _is_plain(block: torch.nn.Module) -> bool:
+    """Whether a block is diffusers' own, in float32 on the CPU, with nothing put into its place or its parts'."""
+    # A forward of the block's own is a hook's, as accelerate puts there.
+    if type(block) is not WanTransformerBlock or "forward" in vars(block) or not torch.backends.mkldnn.is_available():
         return False
-    return layer.weight.device.type == "cpu" and layer.weight.dtype == torch.float32
+    (up, _, down), attentions = block.ffn.net, (block.attn1, block.attn2)
+    if type(up) is not GELU or up.approximate != "tanh" or any(each.fused_projections for each in attentions):
+        return False
+    norms = [norm for each in attentions for norm in (each.norm_q, each.norm_k)]
+    # A layer that something else was put into, as an adapter is, must be called itself.
+    layers = [up.proj, down] + [
+        layer for each in attentions for layer in (each.to_q, each.to_k, each.to_v, each.to_out[0])
+    ]
+    return (
+        all(type(each.processor) is WanAttnProcessor for each in attentions)
+        and all(type(norm) is torch.nn.RMSNorm and norm.weight is not None for norm in norms)
+        and all(type(layer) is torch.nn.Linear for layer in layers)
+        and all(part.weight.device.type == "cpu" and part.weight.dtype == torch.float32 for part in layers + norms)
+    )
 
 
-def _is_plain_gelu(layer: torch.nn.Module) -> bool:
-    return type(layer) is GELU and layer.approximate == "tanh" and _is_plain(layer.proj)
-
-
-def _modulated(
+def _forward(
     block: WanTransformerBlock,
     hidden_states: torch.Tensor,
     encoder_hidden_states: torch.Tensor,
@@ -145,19 +75,74 @@ def _modulated(
     shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = parts
 
     normed = block.norm1(hidden_states)
-    attended = block.attn1(torch.addcmul(shift, normed, 1 + scale, out=normed), None, None, rotary_emb)
+    attended = _attend_to_tokens(block.attn1, torch.addcmul(shift, normed, 1 + scale, out=normed), rotary_emb)
     # A new tensor, since the given one is another's; what follows may write into it.
     hidden_states = torch.addcmul(hidden_states, attended, gate)
-    hidden_states += block.attn2(block.norm2(hidden_states), encoder_hidden_states, None, None)
+    hidden_states = _add_context(block.attn2, block.norm2(hidden_states), encoder_hidden_states, hidden_states)
     normed = block.norm3(hidden_states)
-    answer = block.ffn(torch.addcmul(ffn_shift, normed, 1 + ffn_scale, out=normed))
-    return hidden_states.addcmul_(answer, ffn_gate)
+    up, _, down = block.ffn.net
+    # oneDNN applies the activation while the product is still in the cache.
+    answer = _linear(up.proj, torch.addcmul(ffn_shift, normed, 1 + ffn_scale, out=normed), "gelu", up.approximate)
+    return hidden_states.addcmul_(_linear(down, answer), ffn_gate)
 
 
-def _by_mean_square(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
-    """RMS norm over the last dim, in three passes over memory where torch takes four and more room."""
+def _linear(layer: torch.nn.Linear, x: torch.Tensor, activation: str = "none", algorithm: str = "") -> torch.Tensor:
+    """A linear layer that adds its bias to the product as it is made; torch's own lays it out first."""
+    return torch.ops.mkldnn._linear_pointwise(x, layer.weight, layer.bias, activation, [], algorithm)
+
+
+def _attend_to_tokens(
+    attention: WanAttention, tokens: torch.Tensor, rotary_emb: tuple[torch.Tensor, torch.Tensor]
+) -> torch.Tensor:
+    """Self-attention whose rotary embedding is one complex product in place of ten strided passes."""
+    cos, sin = rotary_emb
+    turn = torch.complex(cos[..., 0::2], sin[..., 1::2])
+    value = _linear(attention.to_v, tokens).unflatten(2, (attention.heads, -1))
+    query, key = (
+        _normalise(norm, _linear(layer, tokens)).unflatten(2, (attention.heads, -1))
+        for layer, norm in ((attention.to_q, attention.norm_q), (attention.to_k, attention.norm_k))
+    )
+    for each in (query, key):
+        torch.view_as_complex(each.unflatten(-1, (-1, 2))).mul_(turn)
+    attended = functional.scaled_dot_product_attention(*(each.transpose(1, 2) for each in (query, key, value)))
+    return _linear(attention.to_out[0], attended.transpose(1, 2).flatten(2))
+
+
+def _add_context(
+    attention: WanAttention, tokens: torch.Tensor, context: torch.Tensor, residual: torch.Tensor
+) -> torch.Tensor:
+    """Cross-attention, added to what it is a residual of.
+
+    Where all states have one text, what stands around its keys and values is multiplied into them: products with as
+    many columns as heads times text tokens (40 in the mini reasoner) then stand for the attention and the layer behind
+    it (128 columns).
+    """
+    # Beside an image's context the text's is not alone.
+    if attention.add_k_proj is not None or not torch.equal(context, context[:1].expand_as(context)):
+        return residual.add_(attention(tokens, context, None, None))
+    heads, out = attention.heads, attention.to_out[0]
+    key = _normalise(attention.norm_k, attention.to_k(context[0])) * attention.norm_q.weight
+    key, value = (each.unflatten(1, (heads, -1)) for each in (key, attention.to_v(context[0])))
+    # (head text, head channel), of one head beside zeros of the others; (out, head text)
+    keys = torch.block_diag(*key.unbind(1)) * key.shape[-1] ** -0.5
+    values = torch.einsum("thc,ohc->oht", value, out.weight.unflatten(1, (heads, -1))).flatten(1)
+
+    query = _linear(attention.to_q, tokens)
+    scores = torch.ops.mkldnn._linear_pointwise(query, keys, None, "none", [], "")
+    scores = scores.mul_(_inverse_length(query, attention.norm_q.eps)).unflatten(-1, (heads, -1))
+    weights = scores.softmax(-1).flatten(-2)
+    return torch.ops.mkldnn._linear_pointwise.binary(weights, residual, values, out.bias, "add")
+
+
+def _normalise(norm: torch.nn.RMSNorm, x: torch.Tensor) -> torch.Tensor:
+    """RMS norm over the last dim, written over its input."""
+    return x.mul_(_inverse_length(x, norm.eps)).mul_(norm.weight)
+
+
+def _inverse_length(x: torch.Tensor, eps: float) -> torch.Tensor:
+    """1 / root mean square over the last dim, in one pass over memory."""
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return (x * length.square_().div_(x.shape[-1]).add_(eps).rsqrt_()).mul_(weight)
+    return length.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
 
 
 @contextmanager
@@ -184,5 +169,6 @@ def fast_norms(vae: AutoencoderKLWan) -> Iterator[None]:
 
 def _normalised(norm: WanRMS_norm, x: torch.Tensor) -> torch.Tensor:
     # Zeros stay zeros, as where their length is held against a least one.
-    scaled = _by_mean_square(x.movedim(1, -1), norm.gamma.flatten(), eps=1e-30)
+    channels_last = x.movedim(1, -1)
+    scaled = (channels_last * _inverse_length(channels_last, eps=1e-30)).mul_(norm.gamma.flatten())
     return scaled.movedim(-1, 1) + norm.bias

@@ -4,7 +4,7 @@
 
 Writes benchmarks/workflow.csv: wall time and peak memory (sum over all processes of the run, sampled twice a second) of
 `snakemake --cores 2` from no results, the time in which `snakemake -n` says that nothing is to do, and whether both
-clones hold the same bytes in every dataset, metric, table and figure.
+clones hold the same bytes in every dataset, metric, table, figure and page.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ import pandas as pd
 import psutil
 
 ROOT = Path(__file__).parents[1]
-WANTED = (".nc", ".json", ".csv", ".png")
+WANTED = (".nc", ".json", ".csv", ".png", ".html")
 
 
 def timed(command: list[str], folder: Path) -> tuple[float, float]:

@@ -28,7 +28,7 @@ def decode(
     latents : Tensor, (stream, channel, latent_frame, row, col)
         Normalised latents: a result of `sample`, or a clean estimate.
     batch : int
-        Streams decoded at once.
+        Streams decoded at once; of a frame-wise VAE, as many different frames as so many streams have.
     frames : sequence of int, optional
         Numbers of the video frames that are wanted, where not all are.
 

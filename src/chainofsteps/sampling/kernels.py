@@ -1,7 +1,7 @@
 """The same network in fewer passes over memory, where it runs on a CPU in float32.
 
-What is replaced is no part of a model: rotary embedding, activation, norm and modulation are computed from the same
-weights by other kernels. Benchmarks: ``benchmarks/fast_kernels.py``, ``benchmarks/fast_norms.py``.
+What is replaced is no part of a model: its blocks and norms are computed from the same weights by other kernels.
+Benchmarks: ``benchmarks/fast_kernels.py``, ``benchmarks/fast_norms.py``.
 """
 
 from __future__ import annotations
@@ -13,27 +13,34 @@ from functools import partial
 import torch
 from diffusers import AutoencoderKLWan
 from diffusers.models.activations import GELU
+from diffusers.models.attention import FeedForward
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanRMS_norm
+from diffusers.models.normalization import FP32LayerNorm
 from diffusers.models.transformers.transformer_wan import WanAttention, WanAttnProcessor, WanTransformerBlock
-from torch.nn import functional
+from torch.nn import Dropout, Linear, ModuleList, RMSNorm, functional
+
+PARTS = [WanAttention, WanAttention, FeedForward, FP32LayerNorm, FP32LayerNorm]
+KINDS = {*PARTS, Dropout, GELU, Linear, ModuleList, RMSNorm}
 
 
 @contextmanager
-def fast_kernels(network: torch.nn.Module, device: torch.device) -> Iterator[None]:
+def fast_kernels(network: torch.nn.Module, device: torch.device, one_text: bool = False) -> Iterator[None]:
     """While this lasts, the blocks of a network on a CPU in float32 compute with these kernels; others are left alone.
 
-    The answers are the same but for rounding (1e-5 of the mini reasoner's). They have no gradient.
+    The answers are the same but for rounding (1e-5 of the mini reasoner's). They have no gradient: for `torch.no_grad`.
 
     Parameters
     ----------
     network : WanTransformer3DModel
     device : torch.device
         Where it computes. Offloaded weights lie on the CPU until a hook inside the call moves them.
+    one_text : bool
+        Whether all states have the same text, so that one of them stands for all.
     """
     plain = [block for block in network.blocks if device.type == "cpu" and _is_plain(block)]
     try:
         for block in plain:
-            block.forward = partial(_forward, block)
+            block.forward = partial(_forward, block, one_text)
         yield
     finally:
         for block in plain:
@@ -42,27 +49,28 @@ def fast_kernels(network: torch.nn.Module, device: torch.device) -> Iterator[Non
 
 def _is_plain(block: torch.nn.Module) -> bool:
     """Whether a block is diffusers' own, in float32 on the CPU, with nothing put into its place or its parts'."""
-    # A forward of the block's own is a hook's, as accelerate puts there.
     if type(block) is not WanTransformerBlock or "forward" in vars(block) or not torch.backends.mkldnn.is_available():
         return False
-    (up, _, down), attentions = block.ffn.net, (block.attn1, block.attn2)
-    if type(up) is not GELU or up.approximate != "tanh" or any(each.fused_projections for each in attentions):
+    attentions = [block.attn1, block.attn2]
+    if [type(each) for each in (*attentions, block.ffn, block.norm1, block.norm3)] != PARTS:
         return False
-    norms = [norm for each in attentions for norm in (each.norm_q, each.norm_k)]
-    # A layer that something else was put into, as an adapter is, must be called itself.
-    layers = [up.proj, down] + [
-        layer for each in attentions for layer in (each.to_q, each.to_k, each.to_v, each.to_out[0])
-    ]
+    # These are not called: an adapter in their place, or what listens to them, would not be heard.
+    below = [each for part in (*attentions, block.ffn, block.norm1, block.norm3) for each in part.modules()]
     return (
-        all(type(each.processor) is WanAttnProcessor for each in attentions)
-        and all(type(norm) is torch.nn.RMSNorm and norm.weight is not None for norm in norms)
-        and all(type(layer) is torch.nn.Linear for layer in layers)
-        and all(part.weight.device.type == "cpu" and part.weight.dtype == torch.float32 for part in layers + norms)
+        all(type(each) in KINDS and not _is_watched(each) for each in below)
+        and all(type(each.processor) is WanAttnProcessor and not each.fused_projections for each in attentions)
+        and block.ffn.net[0].approximate == "tanh"
+        and all(weight.device.type == "cpu" and weight.dtype == torch.float32 for weight in block.parameters())
     )
+
+
+def _is_watched(module: torch.nn.Module) -> bool:
+    return bool("forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks)
 
 
 def _forward(
     block: WanTransformerBlock,
+    one_text: bool,
     hidden_states: torch.Tensor,
     encoder_hidden_states: torch.Tensor,
     temb: torch.Tensor,
@@ -78,7 +86,8 @@ def _forward(
     attended = _attend_to_tokens(block.attn1, torch.addcmul(shift, normed, 1 + scale, out=normed), rotary_emb)
     # A new tensor, since the given one is another's; what follows may write into it.
     hidden_states = torch.addcmul(hidden_states, attended, gate)
-    hidden_states = _add_context(block.attn2, block.norm2(hidden_states), encoder_hidden_states, hidden_states)
+    normed = block.norm2(hidden_states)
+    hidden_states = _add_context(block.attn2, normed, encoder_hidden_states, hidden_states, one_text)
     normed = block.norm3(hidden_states)
     up, _, down = block.ffn.net
     # oneDNN applies the activation while the product is still in the cache.
@@ -86,7 +95,7 @@ def _forward(
     return hidden_states.addcmul_(_linear(down, answer), ffn_gate)
 
 
-def _linear(layer: torch.nn.Linear, x: torch.Tensor, activation: str = "none", algorithm: str = "") -> torch.Tensor:
+def _linear(layer: Linear, x: torch.Tensor, activation: str = "none", algorithm: str = "") -> torch.Tensor:
     """A linear layer that adds its bias to the product as it is made; torch's own lays it out first."""
     return torch.ops.mkldnn._linear_pointwise(x, layer.weight, layer.bias, activation, [], algorithm)
 
@@ -109,7 +118,7 @@ def _attend_to_tokens(
 
 
 def _add_context(
-    attention: WanAttention, tokens: torch.Tensor, context: torch.Tensor, residual: torch.Tensor
+    attention: WanAttention, tokens: torch.Tensor, context: torch.Tensor, residual: torch.Tensor, one_text: bool
 ) -> torch.Tensor:
     """Cross-attention, added to what it is a residual of.
 
@@ -117,8 +126,8 @@ def _add_context(
     many columns as heads times text tokens (40 in the mini reasoner) then stand for the attention and the layer behind
     it (128 columns).
     """
-    # Beside an image's context the text's is not alone.
-    if attention.add_k_proj is not None or not torch.equal(context, context[:1].expand_as(context)):
+    # Beside an image's context the text's is not alone; a long text would make these products the larger ones.
+    if attention.add_k_proj is not None or not one_text or attention.heads * context.shape[1] > attention.inner_dim:
         return residual.add_(attention(tokens, context, None, None))
     heads, out = attention.heads, attention.to_out[0]
     key = _normalise(attention.norm_k, attention.to_k(context[0])) * attention.norm_q.weight
@@ -134,7 +143,7 @@ def _add_context(
     return torch.ops.mkldnn._linear_pointwise.binary(weights, residual, values, out.bias, "add")
 
 
-def _normalise(norm: torch.nn.RMSNorm, x: torch.Tensor) -> torch.Tensor:
+def _normalise(norm: RMSNorm, x: torch.Tensor) -> torch.Tensor:
     """RMS norm over the last dim, written over its input."""
     return x.mul_(_inverse_length(x, norm.eps)).mul_(norm.weight)
 

@@ -469,7 +469,8 @@ def _evaluate(
     text_embeds: torch.Tensor,
     image_embeds: torch.Tensor | None,
 ) -> torch.Tensor:
-    with network.cache_context(context), fast_kernels(network, network_input.device):
+    one_text = torch.equal(text_embeds, text_embeds[:1].expand_as(text_embeds))
+    with network.cache_context(context), fast_kernels(network, network_input.device, one_text):
         return network(
             hidden_states=network_input,
             timestep=timestep,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import multiprocessing
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 import torch
 from snakemake.iocontainers import Namedlist
 
-from chainofsteps.models.check import write_manifest
+from chainofsteps.models.check import ORIGIN, write_manifest
 
 ROOT = Path(__file__).parents[1]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -106,9 +107,11 @@ def save_model(pipe, folder: Path, form: str, dtype: str) -> dict:
     pipe.to(getattr(torch, dtype))
     pipe.vae.to(torch.float32)
     pipe.save_pretrained(folder, safe_serialization=True)
+    hub = {"repository": "lab/tiny", "commit": COMMIT}
+    (folder / ORIGIN).write_text(json.dumps(hub))
     write_manifest(folder)
     entry = {
-        "hub": {"repository": "lab/tiny", "commit": COMMIT},
+        "hub": hub,
         "path": str(folder),
         "form": form,
         "placement": {"dtype": dtype, "offload": "none", "vae_tiling": False},

@@ -89,10 +89,13 @@ def kill_a_script(clone, *arguments):
         time.sleep(0.01)
     scripts = scripts_of(running)
     thresholds = {script.environ().get("MALLOC_MMAP_THRESHOLD_") for script in scripts}
+    # Whether there is a GPU is asked by diffusers at its import, before a job claims its own.
+    checks = {script.environ().get("PYTORCH_NVML_BASED_CUDA_CHECK") for script in scripts}
     for script in scripts:
         script.send_signal(signal.SIGKILL)
     said = started.stdout.read()
     assert thresholds == {os.environ.get("MALLOC_MMAP_THRESHOLD_", "65536")}, said
+    assert checks == {"1"}, said
     return started.wait(), said, parts
 
 

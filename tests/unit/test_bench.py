@@ -57,6 +57,14 @@ def cases(root):
     return datasets.finished(bench_cases.model_cases(root, index_tree(root), 32, 32), "bench_cases")
 
 
+@pytest.mark.parametrize("tasks", [[], [next(iter(TASKS)).split("/")[1]]], ids=["all", "one"])
+def test_fewer_cases_than_asked_are_refused(root, tasks):
+    index = index_tree(root)
+    bench_cases.choose_cases(index, tasks, COUNT)
+    with pytest.raises(Refused, match=rf"bench\.count: given {COUNT + 1}; accepted: at most {COUNT}: all of .+/.+"):
+        bench_cases.choose_cases(index, tasks, COUNT + 1)
+
+
 def truth_of(root, cases):
     return lambda case_id: bench_cases.ground_truth(root, cases, case_id, MODEL["frames"])
 
@@ -108,7 +116,7 @@ def test_cases_are_chosen_by_task_and_number(root):
         (task.split("/")[1] for task in TASKS), key=lambda name: name.startswith("O")
     )
     task = index["task"].values[-1]
-    assert set(bench_cases.choose_cases(index, [task], 5)["task"].values) == {task}
+    assert set(bench_cases.choose_cases(index, [task], COUNT)["task"].values) == {task}
     with pytest.raises(Refused, match=r"bench\.tasks: given 'O-1'"):
         bench_cases.choose_cases(index, ["O-1"], 1)
 

@@ -172,7 +172,7 @@ def test_a_large_model_is_planned_with_nothing_fetched():
     unguided = plan_bench(model | {"guidance_scale": 1.0}, asked)
     assert unguided.loc[TOTAL, "evaluations"] * 2 == plan.loc[TOTAL, "evaluations"]
     cases, weights = describe(model, asked)
-    assert "500 cases" in cases and "69.0 GB with offload none, 28.6 GB with offload model, 2.1 GB" in weights
+    assert "500 cases" in cases and "69.0 GB with offload none, 29.1 GB with offload model, 2.1 GB" in weights
     assert "not known" in describe(MODELS["vbvr_wan2.2_lora"], asked)[-1]
 
 
@@ -187,7 +187,7 @@ def test_frames_in_turn_are_planned_where_the_form_takes_them(order):
 
 def test_weights_that_do_not_fit_are_refused_before_anything_is_fetched():
     asked = bench(plan=BENCH["plan"] | {"memory_gb": 24})
-    with pytest.raises(Refused, match=r"24 GB for 28\.6 GB of weights, offload model; accepted: .*sequential"):
+    with pytest.raises(Refused, match=r"24 GB for 29\.1 GB of weights, offload model; accepted: .*sequential"):
         plan_bench(MODELS["vbvr_wan2.2"], asked)
 
 

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from chainofsteps.models import check
 from chainofsteps.models import hub as ours
-from chainofsteps.models.check import MANIFEST, check_folder, read_manifest, write_manifest
+from chainofsteps.models.check import MANIFEST, check_folder, hash_folder, read_manifest, write_manifest
 from chainofsteps.refusal import Refused
 from tests import hub as hubs
 from tests.folders import WEIGHTS, write_model
@@ -319,3 +319,11 @@ def test_no_network_and_no_disk_are_refused_before_anything_is_fetched(tmp_path,
     monkeypatch.setattr(ours, "list_files", lambda repository, commit, wanted: files)
     with pytest.raises(Refused, match=r"tiny\.part: disk: given .* GB free; accepted: at least 1\.02e\+09 GB"):
         ours.fetch(tmp_path / "cache" / "tiny", hubs.REPOSITORY, hubs.COMMIT)
+    # What is there of another commit stays, whole.
+    folder = write_model(tmp_path / "cache" / "old")
+    (folder / ours.ORIGIN).write_text(json.dumps({"repository": hubs.REPOSITORY, "commit": "e" * 40}))
+    write_manifest(folder)
+    before = hash_folder(folder)
+    with pytest.raises(Refused, match=r"cache: disk: given .* GB free; accepted: at least 1\.02e\+09 GB"):
+        ours.fetch(folder, hubs.REPOSITORY, hubs.COMMIT)
+    assert hash_folder(folder) == before

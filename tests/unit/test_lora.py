@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from safetensors.torch import save_file
 
 from chainofsteps import doors
 from chainofsteps.configuration import load_yaml
-from chainofsteps.models.check import write_manifest
+from chainofsteps.models.check import ORIGIN, write_manifest
 from chainofsteps.models.lora import merge_lora
 from chainofsteps.models.placement import opened, revision_of
 from chainofsteps.refusal import Refused
@@ -108,13 +109,15 @@ def test_an_entry_with_lora_is_opened_with_both_networks_updated(build_pipeline,
     given = build_pipeline("two_networks")
     base, lora = tmp_path / "base", tmp_path / "lora"
     given.save_pretrained(base, safe_serialization=True)
+    models = load_yaml(ROOT / "config/models.yaml")
+    model = models["vbvr_wan2.2_lora"]
+    (base / ORIGIN).write_text(json.dumps({key: model["hub"][key] for key in ("repository", "commit")}))
     write_manifest(base)
     lora.mkdir()
+    (lora / ORIGIN).write_text(json.dumps({"repository": model["lora"]["repository"], "commit": "a" * 40}))
     for seed, name in enumerate(("high", "low")):
         write_lora(lora / f"{name}.safetensors", seed=seed)
     write_manifest(lora)
-    models = load_yaml(ROOT / "config/models.yaml")
-    model = models["vbvr_wan2.2_lora"]
     files = {"transformer": "high.safetensors", "transformer_2": "low.safetensors"}
     model = model | {"lora": model["lora"] | {"files": files, "commit": "a" * 40, "scale": 0.5, "path": str(lora)}}
     model["path"] = str(base)

@@ -26,6 +26,20 @@ def scored(**changes):
     return {scorers.TRUTH: 0.9, **dict.fromkeys(WRONG, 0.4)} | changes
 
 
+@pytest.mark.parametrize(
+    ("answer", "score"),
+    [
+        ({"score": 0.25}, 0.25),
+        ({"score": 1.5}, 1.0),
+        ({"score": -1}, 0.0),
+        ({"score": 0.0, "error": "no ball"}, None),
+        ({"score": float("nan")}, None),
+    ],
+)
+def test_what_failed_is_not_scored(answer, score):
+    assert scorers.score_in(answer) == score
+
+
 def test_controls_hold_where_the_truth_is_above_all():
     assert scorers.is_evidence(scored())
 

@@ -13,6 +13,7 @@ rule index_bench:
         RESULTS / "bench" / "vbvr.nc",
     log:
         LOGS / "bench" / "vbvr.log",
+    retries: 0
     conda:
         "../../environment.yml"
     params:

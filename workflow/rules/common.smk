@@ -77,6 +77,8 @@ SOLVED = "solved_"  # before the name of a family: its cases when all is done
 # Jobs inherit it. Long ones would keep what they have freed, in pieces: memory would grow with the cases (docs/large_models.md).
 if any("hub" in MODELS[name] for name in USED):
     os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", "65536")
+    # diffusers asks for a GPU when it is imported. CUDA would then see all of them, whatever a job claims later.
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
 
 
 # A dry run plans what this machine could not hold.

@@ -27,6 +27,7 @@ rule read_bench_cases:
         BENCH / "cases.nc",
     log:
         BENCH_LOGS / "cases.log",
+    retries: 0
     conda:
         "../../environment.yml"
     params:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from chainofsteps.models.check import check_folder, read_manifest
+from chainofsteps.models.check import check_entry, check_folder, read_manifest
 from chainofsteps.refusal import at_the_door
 
 with at_the_door(snakemake.log[0]):
     model = snakemake.params.model
+    check_entry(model)
     hashes = read_manifest(model["path"], model.get("revision"))
     check_folder(model["path"], hashes)
     parameters = {}

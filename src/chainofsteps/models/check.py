@@ -15,6 +15,7 @@ CARD = "README.md"
 TABLE = "success.csv"
 BESIDE = (MANIFEST, CARD, TABLE)  # what a manifest does not name
 INDEX = "model_index.json"
+ORIGIN = "hub.json"  # in a folder of the hub: where it came from
 PIPELINE = "WanImageToVideoPipeline"
 NETWORKS = ("transformer", "transformer_2")
 WEIGHTED = (*NETWORKS, "vae", "text_encoder", "image_encoder")
@@ -76,6 +77,46 @@ def check_hashes(folder: str | Path, hashes: dict[str, str]) -> None:
             raise Refused(folder / name, "file", f"not named in {MANIFEST}", f"named files, {', '.join(BESIDE)}")
     for name, accepted in sorted(hashes.items()):
         _check_hash(folder, name, accepted)
+
+
+def check_entry(model: Mapping) -> None:
+    """Refuse a folder of the hub that is not what its entry says: of another commit, or with other networks.
+
+    Parameters
+    ----------
+    model : mapping
+        Entry of config/models.yaml with the ``path`` where it lies; one without ``hub`` has a revision of its files.
+
+    Raises
+    ------
+    Refused
+        Another repository or commit than the entry's, of its LoRA weights, too, or none stated; networks that the
+        entry's form does not have; a form whose first frame is given where the entry's is not, or the other way round.
+    """
+    if "hub" not in model:
+        return
+    for folder, place in ((model["path"], model["hub"]), *((each["path"], each) for each in _lora(model))):
+        wanted = {key: place[key] for key in ("repository", "commit")}
+        if (origin := read_origin(folder)) != wanted:
+            raise Refused(Path(folder) / ORIGIN, "origin", origin, f"{wanted}, as config/models.yaml says")
+    path, form = Path(model["path"]) / INDEX, model["form"]
+    networks = [name for name in NETWORKS if name in named_parts(path.parent)]
+    accepted = list(NETWORKS if form == "two_networks" else NETWORKS[:1])
+    if networks != accepted:
+        raise Refused(path, "networks", ", ".join(networks), f"{', '.join(accepted)}, of form {form}")
+    given_first = bool(_read_json(path).get("expand_timesteps", False))
+    if given_first != (form == "ti2v"):
+        raise Refused(path, "expand_timesteps", given_first, f"{form == 'ti2v'}, of form {form}")
+
+
+def _lora(model: Mapping) -> list[Mapping]:
+    return [model["lora"]] if "lora" in model else []
+
+
+def read_origin(folder: str | Path) -> dict | None:
+    """Repository and commit that a folder was fetched from; None where nothing says so."""
+    path = Path(folder) / ORIGIN
+    return _read_json(path) if path.is_file() else None
 
 
 def check_fit(folder: str | Path, frames: int, height: int, width: int) -> None:

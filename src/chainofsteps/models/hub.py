@@ -26,17 +26,18 @@ from chainofsteps.models.check import (
     INDEX,
     MANIFEST,
     NETWORKS,
+    ORIGIN,
     WEIGHTED,
     check_folder,
     check_safetensors,
     hash_folder,
     named_parts,
     read_manifest,
+    read_origin,
     write_manifest,
 )
 from chainofsteps.refusal import NO_ROOM, Refused
 
-ORIGIN = "hub.json"  # in the folder: where it came from
 _PARTS = {*WEIGHTED, *NETWORKS, *CONFIG_NAMES, "feature_extractor"}
 _SUFFIXES = (".json", ".txt", ".model", ".safetensors")
 _ROOM = 1.02  # of the files' size: what a file system takes besides
@@ -95,8 +96,8 @@ def fetch(
         missing or without safetensors, or another pipeline, by `check_folder`; a folder of somebody else.
     """
     folder, origin = Path(folder), {"repository": repository, "commit": commit}
-    if not (folder / MANIFEST).is_file() or _origin(folder) != origin:
-        if folder.is_dir() and any(folder.iterdir()) and _origin(folder) is None:
+    if not (folder / MANIFEST).is_file() or read_origin(folder) != origin:
+        if folder.is_dir() and any(folder.iterdir()) and read_origin(folder) is None:
             raise Refused(folder, ORIGIN, "none: not fetched by this project", "another hub.cache, or no such folder")
         # Asked first: what is here stays as it is where there is nothing to take its place.
         wanted = _is_needed if names is None else set(names).__contains__
@@ -108,6 +109,8 @@ def fetch(
         for name in sorted(set(names or ()) - {file.name for file in files}):
             raise Refused(repository, "file", f"no {name}", "files of this commit")
         part = folder.with_name(f"{folder.name}.part")
+        if (folder / MANIFEST).is_file():  # of another commit: without room for this one it stays
+            _require_disk(folder.parent, _to_come(folder, files))
         _take_down(folder, part)
         _clear(part, files)
         _require_disk(part, sum(file.size for file in files if not _is_there(part / file.name, file.size)))
@@ -135,12 +138,6 @@ def fetch(
         write_manifest(part, hashes | {ORIGIN: hashlib.sha256(content.encode()).hexdigest()})
         part.rename(folder)
     return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
-
-
-def _origin(folder: Path) -> dict | None:
-    """Where a folder came from, where `fetch` made it."""
-    path = folder / ORIGIN
-    return json.loads(path.read_text()) if path.is_file() else None
 
 
 def list_files(repository: str, commit: str, wanted: Callable[[str], bool]) -> list[HubFile]:
@@ -225,10 +222,18 @@ def _is_there(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
 
 
-def _require_disk(part: Path, needed: int) -> None:
-    free = shutil.disk_usage(part).free
+def _to_come(folder: Path, files: list[HubFile]) -> int:
+    """Bytes of files that a folder of another commit does not hold already, by their hashes."""
+    known = read_manifest(folder)
+    kept = [file for file in files if len(file.digest) != 64 or known.get(file.name) == file.digest]
+    there = {file.name for file in kept if _is_there(folder / file.name, file.size)}
+    return sum(file.size for file in files if file.name not in there)
+
+
+def _require_disk(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
     if free < needed * _ROOM:
-        raise Refused(part, "disk", f"{free / 1e9:.3g} GB free", f"at least {needed * _ROOM / 1e9:.3g} GB")
+        raise Refused(folder, "disk", f"{free / 1e9:.3g} GB free", f"at least {needed * _ROOM / 1e9:.3g} GB")
 
 
 def _persistently(ask: Callable[[], Answer]) -> Answer:
@@ -269,8 +274,8 @@ def _download(part: Path, repository: str, commit: str, files: list[HubFile]) ->
 def _mirrored(mirror: Path, origin: dict, wanted: Callable[[str], bool]) -> list[HubFile]:
     """Files of a mirror, by its manifest."""
     hashes = read_manifest(mirror)
-    if _origin(mirror) != origin:
-        raise Refused(mirror / ORIGIN, "origin", _origin(mirror), origin)
+    if read_origin(mirror) != origin:
+        raise Refused(mirror / ORIGIN, "origin", read_origin(mirror), origin)
     for name, digest in hashes.items():
         if not (wanted(name) or name == ORIGIN):
             raise Refused(mirror / MANIFEST, "path", name, "model_index.json and files of its parts, or LoRA weights")

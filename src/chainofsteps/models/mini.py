@@ -91,6 +91,6 @@ def build_pipeline(
 
 def normalise(latents: torch.Tensor, vae: AutoencoderKLWan) -> torch.Tensor:
     """Latents (batch, channel, frame, row, col) from the VAE's own scale to zero mean and unit variance by channel."""
-    mean = torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1)
-    std = torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1)
+    mean = torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1).to(latents)
+    std = torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1).to(latents)
     return (latents - mean) / std

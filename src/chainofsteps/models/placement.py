@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from diffusers import WanImageToVideoPipeline
 
-from chainofsteps.models.check import FORM_LAYERS, check_hashes, read_manifest
+from chainofsteps.models.check import FORM_LAYERS, check_entry, check_hashes, read_manifest
 from chainofsteps.models.device import claimed_device, visible_devices
 from chainofsteps.models.load import forget, load_pipeline
 from chainofsteps.models.lora import merge_lora
@@ -18,6 +18,7 @@ from chainofsteps.refusal import Refused
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _EMBEDDING = 256384 * 4096  # numbers in the token embedding of UMT5-XXL, the largest single module
 OFFLOADS = ("none", "model", "sequential")
+_SHARE = 0.8  # of a device's memory for weights; the rest is for activations
 
 
 def own_dtypes(model: Mapping) -> dict[str, str]:
@@ -32,16 +33,21 @@ def weight_bytes(model: Mapping) -> dict[str, int]:
 
 
 def resident_gb(model: Mapping) -> dict[str, float]:
-    """GB of weights that are on the device at once, by what is offloaded. Activations come on top: leave a fifth."""
+    """GB of weights that are on the device at once, by what is offloaded; activations come on top.
+
+    Offloading by model moves a part away when the next one in the pipeline's sequence is called (accelerate's hooks).
+    The VAE is the last of the sequence and is called before the networks, so that it lies beside each of the others.
+    """
     weights = weight_bytes(model)
     embedding = _EMBEDDING * weights["text_encoder"] // model["parameters"]["text_encoder"]
     layer = weights["transformer"] // FORM_LAYERS[model["form"]]
-    held = (sum(weights.values()), max(weights.values()), max(layer, weights["vae"], embedding))
+    largest = max(size for part, size in weights.items() if part != "vae")
+    held = (sum(weights.values()), largest + weights["vae"], max(layer, weights["vae"], embedding))
     return dict(zip(OFFLOADS, (size / 1e9 for size in held), strict=True))
 
 
 def check_memory(model: Mapping, memory_gb: float) -> None:
-    """Refuse a model of the hub whose weights do not fit in the memory of a device, as its entry places them.
+    """Refuse a model of the hub whose weights, as its entry places them, take more than four fifths of the memory.
 
     Raises
     ------
@@ -49,9 +55,9 @@ def check_memory(model: Mapping, memory_gb: float) -> None:
         With the placement that would fit.
     """
     needed, offload = resident_gb(model), model["placement"]["offload"]
-    if needed[offload] > memory_gb:
-        fitting = [name for name, size in needed.items() if size <= memory_gb]
-        accepted = f"placement.offload {fitting[0]}" if fitting else f"at least {min(needed.values()):.3g} GB"
+    if needed[offload] > _SHARE * memory_gb:
+        fitting = [name for name, size in needed.items() if size <= _SHARE * memory_gb]
+        accepted = f"placement.offload {fitting[0]}" if fitting else f"at least {min(needed.values()) / _SHARE:.3g} GB"
         given = f"{memory_gb:g} GB for {needed[offload]:.3g} GB of weights, offload {offload}"
         raise Refused(model["hub"]["repository"], "memory", given, accepted)
 
@@ -112,12 +118,13 @@ def opened(model: Mapping, untrained: int | None = None) -> Iterator[WanImageToV
     Raises
     ------
     Refused
-        See :func:`chainofsteps.models.load.load_pipeline`, :func:`chainofsteps.models.lora.merge_lora` and `place`;
-        LoRA weights that changed since they were fetched.
+        See :func:`chainofsteps.models.check.check_entry`, :func:`chainofsteps.models.load.load_pipeline`,
+        :func:`chainofsteps.models.lora.merge_lora` and `place`; LoRA weights that changed since they were fetched.
     """
     if "placement" not in model:
         yield _loaded(model, untrained, hashes=read_manifest(model["path"], model["revision"]))
         return
+    check_entry(model)
     with claimed_device(visible_devices()) as device:
         # Of tens of gigabytes only the headers are read: the fingerprint, an input of every job, has read the rest.
         own = {part: getattr(torch, dtype) for part, dtype in own_dtypes(model).items()}

@@ -79,11 +79,14 @@ def find_scorers() -> Scorers:
             "gt_first_frame": str(folder / "first_frame.png"),
             "gt_final_frame": str(folder / "final_frame.png"),
         }
-        result = evaluators.get_evaluator(task, "cpu").evaluate(given, task_specific_only=METRICS[metric])
-        # It takes its own errors for a score of 0.
-        return None if "error" in result else float(np.clip(result["score"], 0, 1))
+        return score_in(evaluators.get_evaluator(task, "cpu").evaluate(given, task_specific_only=METRICS[metric]))
 
     return Scorers(WHEEL, version, evaluate, frozenset(evaluators.list_all_tasks()))
+
+
+def score_in(result: Mapping) -> float | None:
+    """The score in a scorer's answer, 0 to 1; None where it is no number, or failed, which scorers take for 0."""
+    return None if "error" in result or np.isnan(result["score"]) else float(np.clip(result["score"], 0, 1))
 
 
 def control_videos(truth: np.ndarray) -> dict[str, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,11 +35,14 @@ def chosen(names: Sequence[str], tasks: Sequence[str], count: int) -> list[int]:
     Raises
     ------
     Refused
-        A task that the bench does not have.
+        A task that the bench does not have, or has fewer cases of in a split.
     """
     groups = [tuple(name.split("/")[:2]) for name in names]
     for task in tasks:
         check_choice("config/config.yaml", "bench.tasks", task, sorted({group[1] for group in groups}))
+    for group, there in sorted(Counter(groups).items()):
+        if there < count and (not tasks or group[1] in tasks):
+            raise Refused("config/config.yaml", "bench.count", count, f"at most {there}: all of {'/'.join(group)}")
     return [
         number
         for number, group in enumerate(groups)

@@ -7,6 +7,7 @@ import json
 import os
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
@@ -96,9 +97,9 @@ def test_the_report_needs_no_network_and_shows_each_figure(finished):
     page = (finished.folder / RESULTS / "report" / "index.html").read_text()
     assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", page)
     assert len(page) < 10e6
-    # Calibration, too, is made on request.
+    # Calibration and stability, too, are made on request.
     missing = re.findall(r"<p>([a-z ]+): not made in this run", page)
-    assert set(missing) <= {"false positives", "coverage and power"}
+    assert set(missing) <= {"false positives", "coverage and power", "stability"}
     # Success by level is made on request, and shown nowhere.
     drawn = {path.stem for path in (finished.folder / RESULTS / "figures").glob("*.png")} - {"success_by_level"}
     assert page.count("data:image/png;base64") == len(drawn) >= 13 + 3 + len(FAMILIES) * (1 + len(EXPERIMENTS))
@@ -106,7 +107,7 @@ def test_the_report_needs_no_network_and_shows_each_figure(finished):
     for row in verdicts[verdicts["id"] != "answer"].itertuples():
         word = shown_verdict(row.verdict, row.role, row.controls)
         assert f' id="{row.id}"' in page, row
-        chip = f'<span class="chip {word.replace(" ", "-")}">'
+        chip = f'<span class="chip {word.replace(" ", "-")}" title="{word}">'
         assert f'<td class="">{row.family}</td><td class="text">{chip}' in page, row
     for row in verdicts[verdicts["id"] == "answer"].itertuples():
         assert f'<span class="reading">{row.reading}</span>' in page, row
@@ -285,7 +286,9 @@ def test_calibration_is_made_on_request(finished):
     planted = {claim["id"] for claim in plantable(claims, EXPERIMENTS)}
     assert set(null["id"]) == planted | {"table"} and {"E0_gain", "E1_joint", "E1_control"} < planted
     values = pd.read_csv(finished.folder / RESULTS / "calibration" / "values.csv")
-    assert set(values["scenario"]) <= {"no effect", "measured"} and (values["datasets"] == 4).all()
+    assert set(values["scenario"]) <= {"no effect", "measured", "smallest", "twice"}
+    sizes = values["scenario"].isin(["smallest", "twice"])
+    assert (values["datasets"] == np.where(sizes, 2, 4)).all()
     assert set(null["family"]) == {*FAMILIES, "all"} and (null["datasets"] == 4).all()
     for family in FAMILIES:
         rates = pd.read_csv(finished.folder / RESULTS / "calibration" / f"{family}.csv")

@@ -402,7 +402,9 @@ def value_rows():
 
 def test_values_without_an_effect_reject_as_rarely_as_promised():
     rows = value_rows()
-    rates = calibration.summarise(calibration.simulate_values(rows, 5, datasets=60, draws=DRAWS, seed=2))
+    rates = calibration.summarise(
+        calibration.simulate_values(rows, 5, datasets=60, curve_datasets=1, draws=DRAWS, seed=2)
+    )
     null, measured = (rates[rates["scenario"] == name].set_index("id") for name in ("no effect", "measured"))
     assert (null["significant"] <= at_most(0.06, 60)).all(), null["significant"]
     assert (null["claimed"] <= at_most(0.02, 60)).all()
@@ -411,6 +413,28 @@ def test_values_without_an_effect_reject_as_rarely_as_promised():
     assert (measured["coverage"] >= 0.8).all() and (measured["truth"] != 0).all()
     for claim, _, sample in rows:
         assert measured.loc[claim["id"], "truth"] == pytest.approx(inference.estimate(sample.values))
+
+
+def test_values_have_the_effect_that_they_are_given():
+    rows = value_rows()
+    records = calibration.simulate_values(rows, 5, datasets=2, curve_datasets=40, draws=DRAWS, seed=3)
+    rates = calibration.summarise(records).set_index(["scenario", "id"])
+    for claim, _, sample in rows:
+        bound, name = claim["smallest_effect"]["value"], claim["id"]
+        wanted = {"smallest": bound, "twice": 2 * bound} if claim["test"] != "tost" else {"smallest": 0}
+        if claim["test"] in calibration.BY_SIGN:
+            wanted = {size: mean for size, mean in wanted.items() if mean <= np.abs(sample.values).mean()}
+        made = {size: rates.loc[(size, name), "truth"] for size in calibration.SIZES if (size, name) in rates.index}
+        assert made == pytest.approx(wanted)
+        for size in wanted:
+            assert abs(rates.loc[(size, name), "bias"]) <= 4 * rates.loc[(size, name), "bias_error"]
+
+
+def test_signs_that_are_too_small_for_an_effect_are_left_out():
+    (claim,) = (claim for claim in ALL_CLAIMS if claim["id"] == "E8_correction")
+    sample = Sample(np.tile([0.1, -0.1], 20), np.zeros(40, int))
+    records = calibration.simulate_values([(claim, "maze", sample)], 5, datasets=2, curve_datasets=2, draws=50, seed=3)
+    assert set(records["scenario"]) == {"no effect", "measured"}
 
 
 def test_values_are_drawn_inside_their_strata():

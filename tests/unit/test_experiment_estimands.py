@@ -75,9 +75,14 @@ def test_damage_by_steps():
 
 def test_step_less_frame():
     places = [([0], FREE), ([1], FREE), ([0, 1, 2, 3], [2])]
-    lost = by_arm([[0, 0.4, 0.2, 0.1], [0, 0, 0, 0.5], [0, 1, 1, 0]])
-    given = erasures(places, scope=["step", "step", "frame"], others_lost=lost)
-    assert of_experiments.step_minus_frame(given, "erase").values == pytest.approx([0.2, -0.5, 1])
+    # Right frames by case and arm; the given frame is always right and not asked.
+    right = [[[1] * 5, [1, 0, 0, 1, 1], [1, 0, 1, 1, 1], [1, 1, 0, 1, 1]]]
+    right += [[[1, 1, 1, 1, 0], [1, 1, 1, 1, 0], [1, 1, 1, 1, 0], [1, 1, 0, 0, 0]]]
+    right += [[[1] * 5, [1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [1] * 5]]
+    frame_correct = (("case", "seed", "arm", "frame"), np.array(right)[:, None])
+    given = erasures(places, scope=["step", "step", "frame"], frame_correct=frame_correct)
+    # Steps lose 2 and 1 of four frames, the erased frame is lost alone; nothing against two; all against nothing.
+    assert of_experiments.step_minus_frame(given, "erase").values == pytest.approx([0.375 - 0.25, -0.5, 1])
     with pytest.raises(Refused, match="no step of kind replace"):
         of_experiments.step_minus_frame(given, "replace")
 

@@ -261,11 +261,13 @@ def test_a_figure_says_that_there_is_nothing_to_draw(name):
 
 def test_doses_show_the_mean_damage_of_each_scope():
     figure = FIGURES["erasure"]["damage_by_dose"]({"erasure": erasure()})
-    others, axis = figure.axes[:2]
-    assert others.get_title() == "replace" and [0.1875] in drawn(others) and [0.125] in drawn(others)
+    frames, others, axis = figure.axes[:3]
+    # A frame is right here where the whole score is: of the two steps one loses all free frames, and so does the frame.
+    assert frames.get_title() == "replace" and [0.5] in drawn(frames) and [1] in drawn(frames)
+    assert [0.1875] in drawn(others) and [0.125] in drawn(others)
     # Erased at steps 0 and 3: (0 + .75) / 2; one frame of four: .25; an equal dose, a quarter of the grid.
     assert [0.375] in drawn(axis) and [0.25] in drawn(axis)
-    assert [text.get_text() for text in figure.axes[1].get_xticklabels()] == ["25"]
+    assert [text.get_text() for text in figure.axes[2].get_xticklabels()] == ["25"]
 
 
 def test_doses_average_seeds_in_their_case():
@@ -277,7 +279,7 @@ def test_doses_average_seeds_in_their_case():
     both = datasets.check(datasets.finished(both, "erasure"), "erasure", "two seeds")
     figure = FIGURES["erasure"]["damage_by_dose"]({"erasure": both})
     # Steps in the first case: (.375 + 1) / 2; in the other two with a task: .375.
-    assert [round((0.6875 + 2 * 0.375) / 3, 4)] in drawn(figure.axes[1])
+    assert [round((0.6875 + 2 * 0.375) / 3, 4)] in drawn(figure.axes[2])
     assert "1 to 2 cases x 2 seeds" in figure.get_supxlabel()
 
 
@@ -287,7 +289,7 @@ def test_sets_of_one_size_are_points_of_their_own_that_no_line_joins():
     sets["erased"][:, 1:3, 1:] = 1
     outcome = xr.concat([erasure(), sets], "arm", data_vars="minimal")
     figure = FIGURES["erasure"]["damage_by_dose"]({"erasure": outcome})
-    axis = figure.axes[1]
+    axis = figure.axes[2]
     # Of the one set nothing is lost, of the other .75; single steps beside them have their mean.
     lines = [line for line in axis.get_lines() if line.get_marker() == "o"]
     heights = [np.asarray(line.get_ydata(), float).round(4).tolist() for line in lines if len(line.get_ydata())]

@@ -19,6 +19,7 @@ from chainofsteps.figures.report import (
     run_lines,
     show,
     shown_verdict,
+    stability_matrix,
     variance_shares,
     verdict_matrix,
     verdict_table,
@@ -51,6 +52,7 @@ def row(name, family="maze", **given):
         "paper": "",
         "status": "confirmatory",
         "question": "Do steps gain?",
+        "power": float("nan"),
     } | given
 
 
@@ -114,6 +116,30 @@ def test_controls_have_neither_controls_nor_corrected_tests():
     assert "controls" not in shown and "passed 0.000 0.125 to 0.375" in shown
 
 
+def test_power_stands_beside_the_verdict_where_it_was_calibrated(tmp_path):
+    pd.DataFrame([row("E0", "a"), row("E0", "b"), row("E2", "all")]).drop(columns="power").to_csv(tmp_path / "v.csv")
+    rates = pd.DataFrame({"scenario": ["smallest", "smallest", "twice", "smallest"], "id": "E0"})
+    rates = rates.assign(family=["a", "a", "a", "b"], cases=[64, 128, 64, 32], claimed=[0.25, 0.5, 1, 0.75])
+    rates.to_csv(tmp_path / "rates.csv", index=False)
+    judged = read_verdicts(tmp_path / "v.csv", [tmp_path / "rates.csv"])
+    # As many cases, of the smallest size: no other power is that of the row.
+    assert judged["power"].tolist() == pytest.approx([0.25, float("nan"), float("nan")], nan_ok=True)
+    shown = text(verdict_table(judged, "steps"))
+    assert " power controls" in shown and "64 x 2 0.25 passed" in shown and "64 x 2 - passed" in shown
+    assert "power" not in text(verdict_table(read_verdicts(tmp_path / "v.csv"), "steps"))
+
+
+def test_stability_counts_each_word_by_model_and_family(tmp_path):
+    words = [("E0", "maze", "confirmatory", "replicated", 4), ("E0", "maze", "confirmatory", "inconclusive", 1)]
+    words += [("E1_control", "maze", "control", "replicated", 5), ("answer", "maze", None, "steps", 5)]
+    counts = pd.DataFrame(words, columns=["id", "family", "role", "verdict", "count"]).assign(model_id="mini")
+    counts.to_csv(tmp_path / "stability.csv", index=False)
+    shown = text(stability_matrix([tmp_path / "stability.csv"]))
+    cells = ["mini E0 4 x ✓ replicated 1 x ? inconclusive", "mini E1_control 5 x ✓ passed", "mini answer 5 x steps"]
+    assert shown == " ".join(["model claim maze", *cells])
+    assert "Not made in this run" in text(stability_matrix([]))
+
+
 def test_links_of_the_matrix_lead_to_rows_of_the_chapters():
     verdicts = pd.DataFrame([row("E0", "a"), row("E0", "b"), row("E4", "c", group="controls", role="control")])
     chapters = verdict_table(verdicts, "steps")
@@ -154,7 +180,7 @@ def test_shares_of_variance_lie_beside_the_verdicts(tmp_path):
 def test_what_is_not_tested_has_no_controls_that_passed():
     verdict = {"verdict": "not testable here", "role": "untestable", "n_cases": 0, "reason": "no such world"}
     shown = verdict_matrix(pd.DataFrame([row("E0"), row("E9", "all", controls="", **verdict)]))
-    assert re.findall(r'data-label="controls">([^<]*)<', shown) == ["passed", "-"]
+    assert re.findall(r'data-label="controls"[^>]*>([^<]*)<', shown) == ["passed", "-"]
 
 
 def test_pooled_entries_by_family_lie_beside_the_verdicts(tmp_path):

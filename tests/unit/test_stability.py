@@ -25,7 +25,7 @@ def verdicts():
         {"id": "answer", "family": "maze", "block": block, "verdict": "", "estimate": None, "reading": answer}
         for block, answer in enumerate(["steps", "undecided", "undecided"])
     ]
-    return pd.DataFrame(rows).assign(unit="1", n_cases=12, n_seeds=2, model_id="mini")
+    return pd.DataFrame(rows).assign(unit="1", n_cases=12, n_seeds=2, model_id="mini", role="confirmatory")
 
 
 def test_verdicts_are_counted_and_answers_by_what_they_say():
@@ -39,6 +39,14 @@ def test_verdicts_are_counted_and_answers_by_what_they_say():
     }
     assert (table["runs"] == 3).all()
     assert table.loc[("E0_gain", "replicated"), ["lowest", "highest"]].tolist() == [0, 0.2]
+
+
+def test_models_are_counted_apart():
+    other = verdicts().assign(model_id="mini_second", verdict="direction only", reading="frames")
+    table = tally(pd.concat([verdicts(), other]))
+    assert (table["runs"] == 3).all() and set(table["model_id"]) == {"mini", "mini_second"}
+    second = table[(table["model_id"] == "mini_second") & (table["id"] != "answer")]
+    assert second["verdict"].tolist() == ["direction only"] * 2 and (second["count"] == 3).all()
 
 
 def test_every_block_is_a_point_of_its_verdict():

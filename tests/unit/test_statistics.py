@@ -773,6 +773,21 @@ def test_a_failed_control_blocks_every_verdict_of_its_family():
     assert row(table, "E0_gain", "pattern")["verdict"] == "replicated"
 
 
+def test_what_no_case_has_is_absent_without_a_test():
+    claims = entries.restricted(ALL_CLAIMS, (*ASKED, "E0_untrained"))
+    never = features(experiment="untrained", cases=16, right_first=0, right_last=0)
+    table = judged(features(), features("frame_by_frame"), never, claims=claims)
+    control = row(table, "E0_untrained")
+    assert control["verdict"] == "replicated" and control["reason"] == "all cases alike" and np.isnan(control["p"])
+
+
+def test_as_many_tests_are_corrected_for_as_are_asked():
+    datasets = features(), features("frame_by_frame")
+    own, more = (verdicts.judge(CLAIMS, datasets, seed=1, draws=DRAWS, tests=tests) for tests in (None, 30))
+    assert (more["p_adjusted"].dropna() >= own["p_adjusted"].dropna()).all()
+    assert row(more, "E1_joint")["ci_high_corrected"] > row(own, "E1_joint")["ci_high_corrected"]
+
+
 def test_an_absent_experiment_is_not_testable():
     table = judged(features())
     assert row(table, "E1_control")["verdict"] == "not testable here"

@@ -66,7 +66,7 @@ rule calibrate_values:
     conda:
         "../../environment.yml"
     params:
-        settings={key: config["calibration"][key] for key in ("datasets", "draws", "seed")},
+        settings={key: config["calibration"][key] for key in ("datasets", "curve_datasets", "draws", "seed")},
         experiments=EXPERIMENTS,
         kinds={name: given["kind"] for name, given in INTERVENING.items()},
         tests=count_tests(),

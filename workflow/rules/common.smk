@@ -429,7 +429,14 @@ def get_shown(wildcards):
     return features + get_figures(*CHAPTERS[wildcards.chapter])
 
 
-def get_calibrated(wildcards):
-    """Figures of the calibration that are there. As an input they would be made, and each page take an hour."""
-    made = rules.plot_calibration.output if wildcards.chapter == "verdicts" else []
-    return [str(path) for path in made if Path(path).exists()]
+def get_on_request(wildcards):
+    """What a chapter shows of calibration and stability, where it is there: as an input it would be made, in an hour."""
+    figures = [*rules.plot_calibration.output, rules.tally_verdicts.output.figure]
+    tables = [*rules.calibrate_values.output, *expand(rules.calibrate_family.output, family=FAMILIES)]
+    whole = wildcards.chapter == "verdicts"
+    made = {
+        "figures": figures if whole else [],
+        "calibration": tables,
+        "stability": [rules.tally_verdicts.output.stability] if whole else [],
+    }
+    return {name: [str(path) for path in paths if Path(path).exists()] for name, paths in made.items()}

@@ -77,7 +77,7 @@ rule write_chapter:
     conda:
         "../../environment.yml"
     params:
-        calibrated=get_calibrated,
+        on_request=get_on_request,
     message:
         "Write the chapter on {wildcards.chapter}"
     script:

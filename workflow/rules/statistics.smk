@@ -48,6 +48,8 @@ rule judge_claims:
     params:
         statistics=config["statistics"],
         hashes=get_hashes(),
+        # All that were asked, whichever of them the data can answer.
+        tests=count_tests(),
         kinds={name: given["kind"] for name, given in INTERVENING.items()},
     message:
         "Judge the claims"

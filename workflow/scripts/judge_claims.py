@@ -28,7 +28,7 @@ with at_the_door(snakemake.log[0]):
         registered = registered_ids(registrations, params.hashes, drawn_under)
     claims = load_yaml(given.claims)["claims"]
     read = [datasets.read(path, kind) for path, kind in kinds]
-    table = judge(claims, read, **params.statistics, registered=registered)
+    table = judge(claims, read, **params.statistics, registered=registered, tests=params.tests)
     table.to_csv(snakemake.output.verdicts, index=False, float_format="%.6g")
     families = by_family(claims, read, **params.statistics)
     families.to_csv(snakemake.output.by_family, index=False, float_format="%.6g")

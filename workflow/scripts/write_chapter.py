@@ -6,7 +6,8 @@ from chainofsteps.figures.notebooks import execute
 from chainofsteps.refusal import at_the_door
 
 with at_the_door(snakemake.log.text):
-    figures = [*snakemake.input.figures, *snakemake.params.calibrated]
-    parameters = {"verdicts": snakemake.input.verdicts, "figures": figures}
+    on_request = snakemake.params.on_request
+    figures = [*snakemake.input.figures, *on_request["figures"]]
+    parameters = {**on_request, "verdicts": snakemake.input.verdicts, "figures": figures}
     body = execute(snakemake.input.notebook, snakemake.log.notebook, parameters)
     Path(snakemake.output[0]).write_text(body)

@@ -148,7 +148,7 @@ _MEAN = "mean over cases, 95 % bootstrap over cases"
 def damage_by_dose(outcomes: Outcomes) -> Figure:
     """E2, C1, C2: what one erased step and one erased frame cost, and sets of k of them, by kind.
 
-    Above, the share of other right frames lost; below, the score of the whole plan.
+    Above, the share of right frames lost, of all free ones and of those not erased; below, the score of the whole plan.
 
     Parameters
     ----------
@@ -173,8 +173,12 @@ def damage_by_dose(outcomes: Outcomes) -> Figure:
     sets = int(number[some].max()) + 1
     doses = {kind: sorted(part["dose"].unique()) for kind, part in arms[some].groupby("kind")}
     widths = {"width_ratios": [len(doses[kind]) + 0.5 for kind in kinds]}
-    figure, axes = _panels(2 * len(kinds), 2.1, len(kinds), sharey=True, sharex=False, gridspec_kw=widths)
-    measures = {"other frames lost": outcome["others_lost"], "score lost": _damage(outcome)}
+    figure, axes = _panels(3 * len(kinds), 2.0, len(kinds), sharey=True, sharex=False, gridspec_kw=widths)
+    measures = {
+        "frames lost": experiment_estimands.frames_lost(outcome),
+        "other frames lost": outcome["others_lost"],
+        "score lost": _damage(outcome),
+    }
     for row, (words, values) in enumerate(measures.items()):
         lost = values.assign_coords(dose=dose, set=("arm", number)).isel(arm=some)
         table = _table(lost, "lost")
@@ -207,7 +211,9 @@ def damage_by_dose(outcomes: Outcomes) -> Figure:
                 **INTERVAL,
             )
             axis.axhline(0, color="0.7", linewidth=0.8, zorder=0)
-            axis.set(title=kind if row == 0 else "", xlabel="% of the grid" if row else "", ylabel=words)
+            axis.set(
+                title=kind if row == 0 else "", xlabel="% of the grid" if row == len(measures) - 1 else "", ylabel=words
+            )
             axis.set_xticks(range(len(doses[kind])), [f"{each:g}" for each in doses[kind]])
     _figure_legend(figure, axes[-1], "erased")
     figure.suptitle(title)
@@ -216,7 +222,8 @@ def damage_by_dose(outcomes: Outcomes) -> Figure:
         f"{_counts({'drawn': outcome})}; {_MEAN};\n"
         "single steps, and frames: their mean; several: a point for each random set, the same in all cases, so that\n"
         "intervals say nothing of sets: which steps one hits can weigh more than how many;\n"
-        "other frames: free ones that are not erased or, where all are, not at every step; solved: the floor",
+        "frames: all free ones, as E2 asks; other frames: those not erased or, where all are, not at every step;\n"
+        "solved: the floor",
     )
 
 

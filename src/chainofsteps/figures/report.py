@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,6 +35,8 @@ _BY_FAMILY = (
     "where there are fewer than five or all are alike, and the estimate where too few cases can be asked."
 )
 _DUST = 1e-9
+# Columns of the matrix that have a width of their own.
+_NARROW = ("claim", "paper", "unit", "n", "controls")
 # Columns of verdicts.csv that tables print as they stand.
 _TEXTS = [
     *("id", "family", "claim", "question", "paper", "group", "role", "status", "purpose"),
@@ -101,16 +104,27 @@ a.anchor-link, .jp-OutputPrompt, .prompt { display: none; }
 .controls-failed { background: #fff; border-color: #a84300; color: #a84300; }
 .not-testable-here { background: #fff; border: 1px dashed #777; color: #555; }
 .reading { font-weight: 600; }
-.table .matrix { font-size: .72rem; line-height: 1.2; width: 100%; }
-.table .matrix th, .table .matrix td { padding: .12rem .35rem; vertical-align: top; white-space: normal; min-width: 0; }
-.matrix tbody th { font-weight: normal; max-width: 15rem; }
-.matrix small { color: #555; display: block; font-size: .68rem; }
-.matrix .ours small { white-space: normal; }
-.matrix th small { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.table .matrix .ours, .table .matrix .n { white-space: nowrap; }
-.table .matrix td[data-label="paper"] { min-width: 11rem; }
-.table .matrix .unit { max-width: 5.2rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.matrix .wide small { display: inline; margin-left: .5em; white-space: normal; }
+.table .matrix { font-size: .72rem; line-height: 1.25; min-width: 66rem; table-layout: fixed; width: 100%; }
+.table .matrix th, .table .matrix td { overflow: hidden; padding: .1rem .3rem; text-overflow: ellipsis;
+  vertical-align: top; white-space: nowrap; }
+.matrix tbody th { font-weight: normal; }
+.matrix small { color: #555; font-size: .65rem; }
+.matrix .is-claim { width: 17%; }
+.matrix .is-paper { width: 18.5%; }
+.matrix .is-unit { width: 5%; }
+.matrix .is-n { width: 4rem; }
+.matrix .is-controls { width: 8%; }
+.table .matrix td[data-label="paper"] { font-size: .65rem; white-space: normal; }
+.table .matrix td[data-label="n"], .table .matrix td[data-label="controls"] { white-space: normal; }
+.words { font-size: .75rem; margin: .2rem 0; max-width: none; }
+.words > span { margin-right: 1em; }
+/* Where a family has a narrow column its verdict is a sign and a colour; the word is there for who listens. */
+.matrix .ours:not(.wide) .chip .word { clip-path: inset(50%); height: 1px; overflow: hidden; position: absolute;
+  width: 1px; }
+.matrix .ours:not(.wide) .chip { margin-right: .2em; }
+.table .by-family { table-layout: auto; }
+.table .by-family td { white-space: normal; }
+.by-family small { display: block; }
 .tag { border: 1px solid #999; border-radius: .25rem; color: #555; font-size: .65rem; padding: 0 .25em; }
 details { margin: .6rem 0; }
 @media (max-width: 40rem) {
@@ -118,14 +132,14 @@ details { margin: .6rem 0; }
   .full tbody th { min-width: 6rem; }
   .table td.text { min-width: 9rem; }
   figure img { max-width: none; width: 42rem; }
+  .table .matrix { min-width: 0; }
   .matrix thead { display: none; }
   .matrix tr { border-bottom: 2px solid #bbb; display: block; padding: .4rem 0; }
-  .table .matrix th, .table .matrix td { border: 0; display: block; font-size: .8rem; max-width: none; }
-  .matrix th small { white-space: normal; }
+  .table .matrix th, .table .matrix td { border: 0; display: block; font-size: .8rem; white-space: normal; }
+  .matrix th small { display: block; }
   .matrix td:empty { display: none; }
   .matrix td::before { color: #555; content: attr(data-label); display: inline-block; width: 6rem; }
-  .table .matrix .ours, .table .matrix .unit { max-width: none; white-space: normal; }
-  .matrix .ours small { display: inline; }
+  .matrix .ours:not(.wide) .chip .word { clip-path: none; height: auto; position: static; width: auto; }
 }
 """
 
@@ -159,9 +173,24 @@ def join_chapters(title: str, run: str, chapters: dict[str, str]) -> str:
     )
 
 
-def read_verdicts(path: str | Path) -> pd.DataFrame:
-    """``verdicts.csv``, empty where a text is missing."""
-    return pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str)).fillna(dict.fromkeys(_TEXTS, ""))
+def read_verdicts(path: str | Path, calibration: Sequence[str | Path] = ()) -> pd.DataFrame:
+    """``verdicts.csv``, empty where a text is missing, with the ``power`` of each row.
+
+    Parameters
+    ----------
+    path : path
+    calibration : sequence of path
+        Tables of the calibration. ``power`` is the share of data sets with an effect of the smallest size, and as many
+        cases, in which it was claimed; NaN where none was made.
+    """
+    verdicts = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str)).fillna(dict.fromkeys(_TEXTS, ""))
+    rates = [pd.read_csv(table) for table in calibration]
+    if not rates:
+        return verdicts.assign(power=math.nan)
+    known = pd.concat(rates, ignore_index=True)
+    known = known.loc[known["scenario"] == "smallest", ["id", "family", "cases", "claimed"]]
+    known = known.rename(columns={"cases": "n_cases", "claimed": "power"})
+    return verdicts.merge(known, how="left", on=["id", "family", "n_cases"])
 
 
 def _table(header: list[str], rows: list[list[tuple[str, str]]], name: str = "table") -> str:
@@ -195,7 +224,8 @@ def _number(value: float, digits: int = 3) -> str:
 
 def _chip(word: str) -> str:
     sign = f'<span aria-hidden="true">{_SIGNS[word]}</span> ' if word in _SIGNS else ""
-    return f'<span class="chip {word.replace(" ", "-")}">{sign}{html.escape(word)}</span>'
+    shown = f'<span class="word">{html.escape(word)}</span>'
+    return f'<span class="chip {word.replace(" ", "-")}" title="{html.escape(word)}">{sign}{shown}</span>'
 
 
 def shown_verdict(verdict: str, role: str, controls: str) -> str:
@@ -239,7 +269,8 @@ def _size(rows: pd.DataFrame) -> str:
 def _cell(row: pd.Series) -> str:
     """Verdict, estimate and interval of one family."""
     if row["verdict"] == "not testable here":
-        return f"{_shown(row)} <small>{html.escape(row['reason'])}</small>"
+        reason = html.escape(row["reason"])
+        return f'{_shown(row)} <small title="{reason}">{reason}</small>'
     interval = _brackets(row)
     return f"{_shown(row)} {_number(row['estimate'], 2)} {interval and f'<small>{interval}</small>'}"
 
@@ -271,7 +302,7 @@ def verdict_matrix(verdicts: pd.DataFrame) -> str:
     pooled = set(judged.loc[judged["family"] == POOLED, "id"])
     families = list(dict.fromkeys(judged.loc[~judged["id"].isin(pooled), "family"])) or [POOLED]
     head = "".join(
-        f'<th scope="col">{_text(name)}</th>'
+        f'<th scope="col" class="is-{name if name in _NARROW else "ours"}">{_text(name)}</th>'
         for name in ("claim", "paper", *(f"ours: {family}" for family in families), "unit", "n", "controls")
     )
     rows = []
@@ -282,7 +313,7 @@ def verdict_matrix(verdicts: pd.DataFrame) -> str:
             f"{html.escape(readings.get(family, ''))}</span></td>"
             for family in families
         )
-        link = '<a href="#Which-of-the-three-answers">Answer</a><small>steps, frames or a single pass</small>'
+        link = '<a href="#Which-of-the-three-answers">Answer</a> <small>steps, frames or a single pass</small>'
         rows.append(
             f'<tr><th scope="row">{link}</th><td data-label="paper">steps</td>{cells}<td data-label="unit"></td>'
             f'<td class="n" data-label="n">{_size(answers)}</td>'
@@ -290,20 +321,22 @@ def verdict_matrix(verdicts: pd.DataFrame) -> str:
         )
     for entry, part in judged.groupby("id", sort=False):
         rows.append(_matrix_row(entry, part, families))
-    return _box(f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>", "Verdicts", "matrix")
+    words = "".join(f"<span>{_chip(word)}</span>" for word, _ in _counts(judged))
+    table = _box(f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>", "Verdicts", "matrix")
+    return f'<p class="words">{words}</p>\n{table}'
 
 
 def _matrix_row(entry: str, part: pd.DataFrame, families: list[str]) -> str:
     first = part.iloc[0]
     claims = f"{html.escape(first['claim'])} " if first["claim"] else ""
     name = (
-        f'<th scope="row">{claims}<a href="#{html.escape(entry)}">{_text(entry)}</a>{_tag(first)}'
-        f'<small title="{html.escape(first["question"])}">{html.escape(first["question"])}</small></th>'
+        f'<th scope="row">{claims}<a href="#{html.escape(entry)}">{html.escape(entry)}</a>{_tag(first)}'
+        f' <small title="{html.escape(first["question"])}">{html.escape(first["question"])}</small></th>'
     )
     if POOLED in set(part["family"]):
         whole = part[part["family"] == POOLED]
         counts = ", ".join(f"{count} {word}" for word, count in _counts(part[part["family"] != POOLED]))
-        more = f"<small>by family: {html.escape(counts)}</small>" if counts else ""
+        more = f" <small>by family: {html.escape(counts)}</small>" if counts else ""
         cells = f'<td class="ours wide" data-label="ours" colspan="{len(families)}">{_cell(whole.iloc[0])}{more}</td>'
         part = whole
     else:
@@ -312,11 +345,12 @@ def _matrix_row(entry: str, part: pd.DataFrame, families: list[str]) -> str:
             f'<td class="ours" data-label="{html.escape(family)}">{by_family.get(family, "")}</td>'
             for family in families
         )
-    unit = html.escape(first["unit"])
+    unit, paper, controls = html.escape(first["unit"]), html.escape(first["paper"]), _controls(part)
     return (
-        f'<tr>{name}<td data-label="paper">{html.escape(first["paper"])}</td>{cells}'
+        f'<tr>{name}<td data-label="paper" title="{paper}">{paper}</td>{cells}'
         f'<td class="unit" data-label="unit" title="{unit}">{unit}</td>'
-        f'<td class="n" data-label="n">{_size(part)}</td><td data-label="controls">{_controls(part)}</td></tr>'
+        f'<td class="n" data-label="n">{_size(part)}</td>'
+        f'<td data-label="controls" title="{controls}">{controls}</td></tr>'
     )
 
 
@@ -335,8 +369,9 @@ def verdict_table(verdicts: pd.DataFrame, group: str) -> str:
     if judged.empty:
         return "<p>No entry of this chapter was judged.</p>"
     # A control has no controls of its own, and stands outside the corrected tests.
-    not_of_controls = ("adjusted p", "controls") if (judged["role"] == "control").all() else ()
-    asked = [name for name in _FULL if name not in not_of_controls]
+    left_out = {"adjusted p", "controls", "power"} if (judged["role"] == "control").all() else set()
+    left_out |= set() if judged["power"].notna().any() else {"power"}
+    asked = [name for name in _FULL if name not in left_out]
     head = "".join(f'<th scope="col">{name}</th>' for name in ("claim", *asked))
     body = "".join(_full_rows(entry, part, asked) for entry, part in judged.groupby("id", sort=False))
     return _box(f"<thead><tr>{head}</tr></thead>{body}", f"Verdicts on {group}", "full")
@@ -366,6 +401,7 @@ _FULL: dict[str, tuple[str, Callable[[pd.Series], str]]] = {
         lambda row: "&lt; 0.001" if row["p_adjusted"] < 0.001 else _number(row["p_adjusted"]),
     ),
     "n": ("number", lambda row: _size(row.to_frame().T)),
+    "power": ("number", lambda row: _number(row["power"], 2)),
     "controls": ("", lambda row: _text(row["controls"])),
 }
 
@@ -413,7 +449,9 @@ def family_matrix(verdicts: str | Path, group: str) -> str:
             f'<tr><th scope="row"><a href="#{html.escape(entry)}">{_text(entry)}</a></th>{cells}'
             f'<td class="unit" data-label="unit" title="{unit}">{unit}</td></tr>'
         )
-    box = _box(f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>", f"By family: {group}", "matrix")
+    box = _box(
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>", f"By family: {group}", "matrix by-family"
+    )
     return f"<p>{_BY_FAMILY}</p>\n{box}"
 
 
@@ -514,6 +552,37 @@ def show(figures: list[str], name: str, caption: str, rule: str = "run_intervent
             "</figure>"
         )
     return "\n".join(blocks) or f"<p>{html.escape(label(name))}: not made in this run.</p>"
+
+
+def stability_matrix(tables: Sequence[str | Path]) -> str:
+    """How often each verdict came out over blocks of cases and seeds: a row an entry, a column a family.
+
+    Parameters
+    ----------
+    tables : sequence of path
+        ``stability.csv``; nothing where it was not made.
+    """
+    if not tables:
+        return "<p>Not made in this run: <code>snakemake --cores 2 stability</code>.</p>"
+    counts = pd.concat(
+        [
+            pd.read_csv(table, dtype=dict.fromkeys(("model_id", "id", "family", "role", "verdict"), str))
+            for table in tables
+        ],
+        ignore_index=True,
+    )
+    families = list(dict.fromkeys(counts["family"]))
+    rows = []
+    for (model, entry), part in counts.groupby(["model_id", "id"], sort=False):
+        cells = [" ".join(_counted(row) for _, row in part[part["family"] == family].iterrows()) for family in families]
+        rows.append([("", _text(model)), ("", _text(entry)), *(("text", cell) for cell in cells)])
+    return _table(["model", "claim", *families], rows, "Stability")
+
+
+def _counted(row: pd.Series) -> str:
+    answer = row["id"] == ANSWER
+    word = html.escape(row["verdict"]) if answer else _chip(shown_verdict(row["verdict"], row["role"], ""))
+    return f"<span>{row['count']} x {word}</span>"
 
 
 def failure_table(failures: list[dict[str, object]]) -> str:

@@ -138,17 +138,17 @@ def _add_context(
 
     query = _linear(attention.to_q, tokens)
     scores = torch.ops.mkldnn._linear_pointwise(query, keys, None, "none", [], "")
-    scores = scores.mul_(_inverse_length(query, attention.norm_q.eps)).unflatten(-1, (heads, -1))
+    scores = scores.mul_(_inverse_rms(query, attention.norm_q.eps)).unflatten(-1, (heads, -1))
     weights = scores.softmax(-1).flatten(-2)
     return torch.ops.mkldnn._linear_pointwise.binary(weights, residual, values, out.bias, "add")
 
 
 def _normalise(norm: RMSNorm, x: torch.Tensor) -> torch.Tensor:
     """RMS norm over the last dim, written over its input."""
-    return x.mul_(_inverse_length(x, norm.eps)).mul_(norm.weight)
+    return x.mul_(_inverse_rms(x, norm.eps)).mul_(norm.weight)
 
 
-def _inverse_length(x: torch.Tensor, eps: float) -> torch.Tensor:
+def _inverse_rms(x: torch.Tensor, eps: float) -> torch.Tensor:
     """1 / root mean square over the last dim, in one pass over memory."""
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     return length.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
@@ -179,5 +179,5 @@ def fast_norms(vae: AutoencoderKLWan) -> Iterator[None]:
 def _normalised(norm: WanRMS_norm, x: torch.Tensor) -> torch.Tensor:
     # Zeros stay zeros, as where their length is held against a least one.
     channels_last = x.movedim(1, -1)
-    scaled = (channels_last * _inverse_length(channels_last, eps=1e-30)).mul_(norm.gamma.flatten())
+    scaled = (channels_last * _inverse_rms(channels_last, eps=1e-30)).mul_(norm.gamma.flatten())
     return scaled.movedim(-1, 1) + norm.bias

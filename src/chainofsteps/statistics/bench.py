@@ -181,7 +181,7 @@ def _asked(
     for experiment, dataset in features.items():
         for name, function in OF_FEATURES.items():
             yield name, experiment, _decoded(dataset), lambda function=function, dataset=dataset: function(dataset)
-    scored = interventions.rename(agreement="correct")
+    scored = interventions.rename(agreement="correct", frame_agreement="frame_correct")
     erased = interventions["kind"].values[
         (interventions["erased"] == 1).any(("step", "latent_frame")).values & (interventions["scope"] != PLANTED).values
     ]

@@ -34,6 +34,7 @@ NO_EFFECT = "no effect"  # scenario; the word null would be read from a table as
 MEASURED = "measured"  # scenario
 SIZES = {"smallest": 1, "twice": 2}
 CLAIMED = ("replicated", "direction only")
+BY_SIGN = ("sign_flip", "mcnemar")  # tests of the signs of cases
 TABLE = "table"  # id of the row on the whole table
 
 
@@ -213,13 +214,14 @@ def simulate_family(
 
 
 def simulate_values(
-    rows: Sequence[tuple[dict, str, Sample]], tests: int, *, datasets: int, draws: int, seed: int
+    rows: Sequence[tuple[dict, str, Sample]], tests: int, *, datasets: int, curve_datasets: int, draws: int, seed: int
 ) -> pd.DataFrame:
-    """Rows whose data cannot be planted: their values drawn anew, case by case, as measured and without an effect.
+    """Rows whose data cannot be planted: their values drawn anew, as measured, without an effect, and with known ones.
 
-    The measured cases are the population; as many of each stratum are drawn, with replacement. Without an effect: where
-    signs are tested, the sign of each case at random; else all cases moved alike, an equivalence to its bound and
-    others to 0.
+    The measured cases are the population; as many of each stratum are drawn, with replacement. Where signs are tested,
+    each case keeps the size of its value and takes its sign by chance: an even one without an effect, and with an
+    effect e one that makes the mean e; values that are too small for it are left out. Else all cases are moved alike:
+    without an effect to 0, an equivalence to its bound; with one, an equivalence to 0 (there is none at twice).
 
     Parameters
     ----------
@@ -227,23 +229,27 @@ def simulate_values(
         As of `verdicts.tested_samples`.
     tests : int
         Confirmatory rows of the run's table, for which p-values (at Holm's strictest) and intervals are corrected.
-    datasets, draws, seed : int
+    datasets, curve_datasets : int
+        Data sets as measured and without an effect; with one.
+    draws, seed : int
         As of `simulate_null`.
 
     Returns
     -------
     pd.DataFrame
-        As of `simulate_null`, with ``scenario`` "no effect" or "measured".
+        As of `simulate_null`, with ``scenario`` "no effect", "measured", "smallest" or "twice".
     """
     found = []
     for claim, family, sample in rows:
-        for scenario in (NO_EFFECT, MEASURED):
-            truth = _null_of_values(claim, sample) if scenario == NO_EFFECT else inference.estimate(sample.values)
-            for dataset in range(datasets):
+        for scenario in (NO_EFFECT, MEASURED, *SIZES):
+            truth = _mean_of_values(claim, sample, scenario)
+            if truth is None:
+                continue
+            for dataset in range(curve_datasets if scenario in SIZES else datasets):
                 rng = _generator(seed, f"{scenario} {claim['id']} {family}", dataset)
                 values = _drawn_in_strata(sample, rng)
-                if scenario == NO_EFFECT:
-                    values = _without_effect(claim, values, sample, rng)
+                if scenario != MEASURED:
+                    values = _moved_to(truth, claim, values, sample, rng)
                 drawn = dataclasses.replace(sample, values=values)
                 row = _value_row(claim, drawn, tests, draws, int(rng.integers(2**31)))
                 found.append(row | {"scenario": scenario, "family": family, "dataset": dataset, "truth": truth})
@@ -259,15 +265,23 @@ def _drawn_in_strata(sample: Sample, rng: np.random.Generator) -> np.ndarray:
     return drawn
 
 
-def _null_of_values(claim: dict, sample: Sample) -> float:
+def _mean_of_values(claim: dict, sample: Sample, scenario: str) -> float | None:
+    """Mean of a scenario's population; None where these values cannot have it."""
+    if scenario == MEASURED:
+        return inference.estimate(sample.values)
     bound = claim["smallest_effect"]["value"]
-    return float(np.copysign(bound, sample.values.mean())) if claim["test"] == "tost" else 0.0
+    if claim["test"] == "tost":
+        return {NO_EFFECT: float(np.copysign(bound, sample.values.mean())), "smallest": 0.0}.get(scenario)
+    effect = bound * SIZES.get(scenario, 0) * (-1 if claim["direction"] == "less" else 1)
+    too_large = claim["test"] in BY_SIGN and abs(effect) > np.abs(sample.values).mean()
+    return None if too_large else float(effect)
 
 
-def _without_effect(claim: dict, drawn: np.ndarray, sample: Sample, rng: np.random.Generator) -> np.ndarray:
-    if claim["test"] in ("sign_flip", "mcnemar"):
-        return np.where(rng.random(len(drawn)) < 0.5, -drawn, drawn)
-    return drawn - sample.values.mean() + _null_of_values(claim, sample)
+def _moved_to(mean: float, claim: dict, drawn: np.ndarray, sample: Sample, rng: np.random.Generator) -> np.ndarray:
+    if claim["test"] in BY_SIGN:
+        chance = (1 + mean / np.abs(sample.values).mean()) / 2
+        return np.abs(drawn) * np.where(rng.random(len(drawn)) < chance, 1, -1)
+    return drawn - sample.values.mean() + mean
 
 
 def _value_row(claim: dict, sample: Sample, tests: int, draws: int, seed: int) -> dict:

@@ -83,7 +83,7 @@ ESTIMANDS = {
     "step_minus_frame": Estimand("erasure", above_floor=True, settings=_OF_KIND),
     "step_minus_frame_share": Estimand("erasure", settings=_OF_KIND),
     "direction_of_damage": Estimand("erasure", settings=_OF_KIND),
-    "early_persistence": Estimand("erasure", settings=_OF_KIND),
+    "early_persistence": Estimand("erasure", above_floor=True, settings=_OF_KIND),
     "sensitivity_peak": Estimand("erasure", above_floor=True, settings=_OF_KIND),
     "plant_lead": Estimand("plant"),
     "middle_swap": Estimand("swap", settings={"layers": list}),

@@ -14,9 +14,9 @@ import xarray as xr
 
 from chainofsteps.refusal import Refused
 from chainofsteps.statistics import experiment_estimands
+from chainofsteps.statistics.experiment_estimands import GIVEN_FRAME
 from chainofsteps.worlds import STATES_PER_KIND
 
-GIVEN_FRAME = 0
 _SURE = 0.01
 
 

@@ -18,6 +18,7 @@ import xarray as xr
 from chainofsteps.refusal import NotMeasured, Refused
 from chainofsteps.statistics.claims import AGAINST
 
+GIVEN_FRAME = 0
 _DUST = 1e-12
 SOLVED = ", solved"  # behind the family of a case that was solved in the first frame
 
@@ -32,12 +33,22 @@ def step_damage(dataset: xr.Dataset, kind: str) -> xr.DataArray:
     return _score_lost(dataset).isel(arm=_arms(dataset, kind=kind, scope="step")).mean("arm")
 
 
-def step_minus_frame(dataset: xr.Dataset, kind: str) -> xr.DataArray:
-    """E2 (C1, C2): share of other right frames lost by erasing one step, less that by erasing one frame; over ``case``.
+def frames_lost(dataset: xr.Dataset) -> xr.DataArray:
+    """Share of the free frames that an arm loses: right ones that the clean arm has and it has not; (case, seed, arm).
 
-    Where there are as many steps as free frames both are the same dose. Floor included.
+    Erased frames are asked like all others, so that arms which erase different ones are asked the same.
     """
-    lost = dataset["others_lost"].mean("seed")
+    right = dataset["frame_correct"].astype(float).sel(frame=dataset["frame"] > GIVEN_FRAME).mean("frame")
+    return right.isel(arm=0, drop=True) - right
+
+
+def step_minus_frame(dataset: xr.Dataset, kind: str) -> xr.DataArray:
+    """E2 (C1, C2): share of right frames lost by erasing one step, less that by erasing one frame; over ``case``.
+
+    Both arms are asked all free frames (`frames_lost`). Where there are as many steps as free frames both are the same
+    dose. Floor included: what an erased frame loses whatever it held is lost in solved cases, too.
+    """
+    lost = frames_lost(dataset).mean("seed")
     steps, frames = (lost.isel(arm=_arms(dataset, kind=kind, scope=scope)).mean("arm") for scope in ("step", "frame"))
     return steps - frames
 
@@ -138,6 +149,7 @@ def early_persistence(dataset: xr.Dataset, kind: str) -> xr.DataArray:
 
     Root of 1 - CKA (debiased; 0 where chance makes it negative), mean over the steps of the first half at which all
     free frames were erased. 1 - CKA is quadratic in a small change of the estimate, its root as large as the change.
+    Floor included: a still picture does not come back the same, either.
     """
     arms, steps = _step_arms(dataset, kind)
     early = arms[steps < dataset.sizes["step"] / 2]

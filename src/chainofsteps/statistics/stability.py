@@ -24,7 +24,7 @@ def repeated_claims(entries: Sequence[dict], experiments: Collection[str]) -> li
 
 
 def tally(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Counts of verdicts over blocks and models.
+    """Counts of verdicts over the blocks of each model.
 
     Parameters
     ----------
@@ -34,22 +34,24 @@ def tally(verdicts: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``id``, ``family``; ``verdict`` (of rows that place a family, the answer); ``count`` of ``runs``; ``lowest`` and
-        ``highest`` estimate of these runs.
+        ``model_id``, ``id``, ``family``, ``role``; ``verdict`` (of rows that place a family, the answer); ``count`` of
+        ``runs``, which are the model's blocks; ``lowest`` and ``highest`` estimate of these runs.
     """
     words = verdicts["verdict"].mask(verdicts["id"] == ANSWER, verdicts["reading"])
-    grouped = verdicts.assign(verdict=words).groupby(["id", "family"], sort=False)
+    grouped = verdicts.assign(verdict=words).groupby(["model_id", "id", "family"], sort=False)
     rows = [
         {
+            "model_id": model,
             "id": entry,
             "family": family,
+            "role": group["role"].iloc[0],
             "verdict": word,
             "count": len(part),
             "runs": len(group),
             "lowest": part["estimate"].min(),
             "highest": part["estimate"].max(),
         }
-        for (entry, family), group in grouped
+        for (model, entry, family), group in grouped
         for word, part in sorted(group.groupby("verdict"), key=lambda named: -len(named[1]))
     ]
     return pd.DataFrame(rows)

@@ -2,9 +2,10 @@
 
 Rules (``config/claims.yaml`` says them in words, entry by entry):
 
-- The m confirmatory rows that can be tested stand in one family at `ALPHA`. Their p-values are adjusted by Holm. Their
-  *corrected intervals* are BCa intervals at 1 - `ALPHA` / m (1 - 2 `ALPHA` / m for an equivalence, each bound of which
-  is a test of its own), so that all m hold at once: what is shown to be absent is as safe as what is shown to be there.
+- The m confirmatory rows that are asked stand in one family at `ALPHA`, whether or not the data can answer them. Their
+  p-values are adjusted by Holm. Their *corrected intervals* are BCa intervals at 1 - `ALPHA` / m (1 - 2 `ALPHA` / m for
+  an equivalence, each bound of which is a test of its own), so that all m hold at once: what is shown to be absent is
+  as safe as what is shown to be there.
 - A row is not tested where cases have no value and fewer than `LEAST_TESTED` have one.
 - Intervals, and tests that resample, take the cases as they were drawn: so many of each difficulty, or, where families
   are pooled, of each family and of the solved cases that damage is counted above.
@@ -496,9 +497,14 @@ def _own_range(regressor: np.ndarray) -> np.ndarray:
 
 
 def _judge_constant(claim: dict, values: np.ndarray) -> dict:
-    """Without spread there is no interval; a control may still pass by an exact sign test of its n equal cases."""
+    """Without spread there is no interval; a control may still pass by an exact sign test of its n equal cases.
+
+    One that says that an effect is absent has nothing to show by a test: it passes where the cases do not have it.
+    """
     p, value = 0.5 ** len(values), float(values[0])
     passes = _control_word(claim["direction"], claim["smallest_effect"]["value"], value, value, value) == "replicated"
+    if claim["direction"] == "absent" and passes:
+        return {"verdict": "replicated", "reason": "all cases alike"}
     if claim["role"] == "control" and passes and p <= ALPHA:
         return {"verdict": "replicated", "p": p, "reason": "all cases alike; exact sign test"}
     return {"verdict": "inconclusive", "reason": "constant outcome"}

@@ -159,6 +159,9 @@ def test_prompts_are_held_to_the_tokenizer():
     for prompt, length, words in (("walk " * 30, 20, "31 tokens"), ("walk to", 2, "3 tokens"), (" ", 20, "nothing")):
         with pytest.raises(Refused, match=f"case a: prompt: given {words}"):
             check_prompts(folder, {"a": prompt}, length)
+    check_prompts(folder, {"a": "walk"}, 5, negative="blur")
+    with pytest.raises(Refused, match=r"config/models\.yaml: negative_prompt: given 31 tokens; accepted: at most 20"):
+        check_prompts(folder, {"a": "walk"}, 20, negative="blur " * 30)
     with pytest.raises(Refused, match="tokenizer: given"):
         check_prompts(ROOT / "docs", {"a": "walk"}, 20)
 

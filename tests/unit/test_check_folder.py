@@ -61,6 +61,14 @@ BAD_FOLDERS = {
     "empty weights": (lambda f: cut(f, 0), "size: given 0 bytes, cut inside the header"),
     "cut in the header": (lambda f: cut(f, 30), "size: given 30 bytes, cut inside the header"),
     "cut in the data": (lambda f: cut(f, -1), "bytes; accepted: "),
+    "scheduler of another prediction": (
+        lambda f: edit_index(f, scheduler=["diffusers", "UniPCMultistepScheduler"]),
+        "scheduler_config.json: prediction_type: given none of UniPCMultistepScheduler; accepted: flow_prediction with",
+    ),
+    "noise of no stream": (
+        lambda f: write_json(f / "scheduler/scheduler_config.json", {"stochastic_sampling": True}),
+        "stochastic_sampling: given True",
+    ),
     "not safetensors": (
         lambda f: (f / "vae" / WEIGHTS).write_bytes((4).to_bytes(8, "little") + b"abcd"),
         "header: given unreadable",

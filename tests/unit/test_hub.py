@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RevisionNotFoundError
 from safetensors.numpy import save_file
 
@@ -74,7 +75,7 @@ def test_what_is_needed_is_fetched_once_and_is_whole(hub, tmp_path):
     assert names == set(read_manifest(folder)) | {MANIFEST}
     assert set(hub.names) == names - {MANIFEST, ours.ORIGIN} and LARGE in names
     assert not {name for name in names if name.startswith(("README", "assets")) or name.endswith(".bin")}
-    assert os.listdir(folder.parent) == ["tiny"]
+    assert sorted(os.listdir(folder.parent)) == ["tiny", "tiny.lock"]
     hub.fetched.clear()
     assert fetch(hub, folder, hubs.REPOSITORY, hubs.COMMIT, HF_HUB_OFFLINE="1") == revision and not hub.names
 
@@ -218,6 +219,21 @@ def test_another_commit_of_a_mirror_takes_the_place_of_the_first_at_once(tmp_pat
         ours.fetch(folder, hubs.REPOSITORY, commit, mirror)
         check_folder(folder, read_manifest(folder))
         assert (folder / LARGE).read_bytes() == (mirror / LARGE).read_bytes()
+
+
+def test_one_process_fetches_a_folder_at_a_time(tmp_path):
+    """Clones may share a cache: what two of them write beside the model's folder would be mixed."""
+    mirror, folder = write_model(tmp_path / "mirror" / "tiny"), tmp_path / "cache" / "tiny"
+    (mirror / ours.ORIGIN).write_text(json.dumps({"repository": hubs.REPOSITORY, "commit": hubs.COMMIT}))
+    write_manifest(mirror)
+    folder.parent.mkdir()
+    with FileLock(folder.with_name("tiny.lock")):
+        asked = command(folder, hubs.REPOSITORY, hubs.COMMIT, mirror)
+        other = subprocess.Popen(asked, stdout=subprocess.PIPE, text=True)
+        assert "waits for another process" in other.stdout.readline()
+        assert not folder.exists() and other.poll() is None
+    other.communicate(timeout=60)
+    assert other.returncode == 0 and folder.is_dir()
 
 
 def test_each_file_is_hashed_once(tmp_path, monkeypatch):

@@ -152,6 +152,7 @@ def test_a_folder_is_held_to_the_entry_that_names_it(build_pipeline, tmp_path, f
         ({"hub": model["hub"] | {"commit": "b" * 40}}, r"hub\.json: origin: given .*; accepted: .*bbbb"),
         ({"lora": {"path": tmp_path, "repository": "lab/lora", "commit": "c" * 40}}, r"accepted: .*lab/lora"),
         ({"form": other}, rf"model_index\.json: {field}: given .*, of form {other}$"),
+        *([({"max_sequence_length": 20}, r"max_sequence_length: given 20; accepted: 512")] if form == "single" else []),
     ):
         with pytest.raises(Refused, match=message):
             check_entry(model | changed)

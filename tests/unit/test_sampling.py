@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from chainofsteps.models.check import check_fit
+from chainofsteps.models.check import check_fit, check_folder
 from chainofsteps.models.frame_wise import causal_convolutions, is_frame_wise
 from chainofsteps.models.load import load_pipeline, pipeline_form
 from chainofsteps.refusal import Refused
@@ -23,6 +23,7 @@ from chainofsteps.sampling.decode import TrajectoryDecoder, decode
 from chainofsteps.sampling.kernels import fast_kernels
 from chainofsteps.sampling.loop import Stream, sample
 from chainofsteps.sampling.orders import ORDERS, build_order
+from tests.folders import INDEX, write_json, write_model
 
 FORMS = ("single", "two_networks", "ti2v")
 STEPS = 4
@@ -517,7 +518,19 @@ def test_what_the_pipeline_cannot_take_is_refused(tiny_pipeline, form, order, ch
         (FlowMatchEulerDiscreteScheduler(stochastic_sampling=True), "stochastic_sampling"),
     ],
 )
-def test_a_scheduler_that_breaks_the_clean_estimate_or_the_seed_is_refused(tiny_pipeline, scheduler, message):
+def test_a_scheduler_that_breaks_the_clean_estimate_or_the_seed_is_refused(tiny_pipeline, tmp_path, scheduler, message):
     pipe = with_scheduler(tiny_pipeline("ti2v"), scheduler)
     with pytest.raises(Refused, match=message):
         sample(pipe, [make_stream(1)], "joint", 2, **SHAPE)
+    # And in its folder, before weights are read.
+    folder = write_model(tmp_path / "model")
+    write_json(folder / "model_index.json", INDEX | {"scheduler": ["diffusers", type(scheduler).__name__]})
+    scheduler.save_pretrained(folder / "scheduler")
+    with pytest.raises(Refused, match=message):
+        check_folder(folder)
+
+
+@pytest.mark.parametrize("name", ["euler", "unipc"])
+def test_a_scheduler_that_the_loop_follows_is_accepted_in_its_folder(build_pipeline, tmp_path, name):
+    build_pipeline("ti2v", name).save_pretrained(tmp_path)
+    check_folder(tmp_path)

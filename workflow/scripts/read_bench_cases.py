@@ -1,7 +1,7 @@
 """Choose cases of a bench and bring them to a model's size; nothing of the model is loaded but its tokenizer."""
 
 from chainofsteps import datasets
-from chainofsteps.models.check import check_entry, check_fit, check_folder, network_size, read_manifest
+from chainofsteps.models.check import check_entry, check_fit, check_folder, check_hashes, network_size, read_manifest
 from chainofsteps.models.prompts import check_prompts
 from chainofsteps.refusal import at_the_door
 from chainofsteps.videos.bench_cases import check_lengths, choose_cases, model_cases
@@ -18,8 +18,8 @@ with at_the_door(snakemake.log[0]):
     _, latent_frames = network_size(folder, model["frames"])
     check_lengths(snakemake.params.root, index, latent_frames)
     prompts = dict(zip(index["case"].values.astype(str), index["prompt"].values.astype(str), strict=True))
-    check_prompts(folder, prompts, model["max_sequence_length"])
+    check_prompts(folder, prompts, model["max_sequence_length"], model["negative_prompt"])
     # The one time that all of it is read: other jobs, which all come after this one, read headers.
-    check_folder(folder, read_manifest(folder, model.get("revision")))
+    check_hashes(folder, read_manifest(folder, model.get("revision")))
     cases = model_cases(snakemake.params.root, index, model["height"], model["width"])
     datasets.write(cases, snakemake.output[0], "bench_cases")

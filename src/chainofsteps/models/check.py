@@ -31,6 +31,9 @@ CONFIG_NAMES = {
 TEMPORAL_FACTOR = 4
 SPATIAL_FACTOR = 8
 PATCH_SIZE = (1, 2, 2)
+# WanAttnProcessor takes what stands before the last 512 context tokens for the image: shorter texts would mix with it.
+IMAGE_CONTEXT_TEXT_LENGTH = 512
+FLOW_MATCHING = "FlowMatchEulerDiscreteScheduler"  # whose every configuration is of flow matching
 FORM_LAYERS = {"single": 40, "two_networks": 40, "ti2v": 30}  # of Wan's large networks, by form
 
 
@@ -51,8 +54,8 @@ def check_folder(folder: str | Path, hashes: dict[str, str] | None = None) -> No
     ------
     Refused
         No such folder; ``model_index.json`` missing, unreadable or of another pipeline; a part missing; a part without
-        safetensors weights; a pickle anywhere; a safetensors file cut short; a file whose sha256 differs; a
-        file that `hashes` does not name, unless it is in `BESIDE`.
+        safetensors weights; a pickle anywhere; a safetensors file cut short; a scheduler that the sampling loop cannot
+        follow; a file whose sha256 differs; a file that `hashes` does not name, unless it is in `BESIDE`.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -60,6 +63,7 @@ def check_folder(folder: str | Path, hashes: dict[str, str] | None = None) -> No
     _refuse_pickles(folder)
     for part in named_parts(folder):
         _check_part(folder, part)
+    _check_scheduler(folder)
     if hashes is not None:
         check_hashes(folder, hashes)
 
@@ -91,7 +95,8 @@ def check_entry(model: Mapping) -> None:
     ------
     Refused
         Another repository or commit than the entry's, of its LoRA weights, too, or none stated; networks that the
-        entry's form does not have; a form whose first frame is given where the entry's is not, or the other way round.
+        entry's form does not have; a form whose first frame is given where the entry's is not, or the other way round;
+        a text length that is not the one a network beside an image encoder takes.
     """
     if "hub" not in model:
         return
@@ -107,6 +112,11 @@ def check_entry(model: Mapping) -> None:
     given_first = bool(_read_json(path).get("expand_timesteps", False))
     if given_first != (form == "ti2v"):
         raise Refused(path, "expand_timesteps", given_first, f"{form == 'ti2v'}, of form {form}")
+    network = path.parent / networks[0] / "config.json"
+    length = model["max_sequence_length"]
+    if _read_json(network).get("image_dim") is not None and length != IMAGE_CONTEXT_TEXT_LENGTH:
+        accepted = f"{IMAGE_CONTEXT_TEXT_LENGTH}, since {network} has an image_dim"
+        raise Refused(model["hub"]["repository"], "max_sequence_length", length, accepted)
 
 
 def _lora(model: Mapping) -> list[Mapping]:
@@ -332,6 +342,19 @@ def _check_part(folder: Path, part: str) -> None:
         raise Refused(folder / part, "weights", "no *.safetensors", "at least one *.safetensors file")
     for name in weights:
         check_safetensors(folder / part / name)
+
+
+def _check_scheduler(folder: Path) -> None:
+    """Refuse by its configuration what the sampling loop would refuse of a scheduler that is loaded."""
+    _, name = _read_json(folder / INDEX)["scheduler"]
+    path = folder / "scheduler" / CONFIG_NAMES["scheduler"]
+    config = _read_json(path)
+    flow = config.get("use_flow_sigmas") is True and config.get("prediction_type") == "flow_prediction"
+    if name != FLOW_MATCHING and not flow:
+        given = f"{config.get('prediction_type', 'none')} of {name}"
+        raise Refused(path, "prediction_type", given, f"flow_prediction with use_flow_sigmas, or {FLOW_MATCHING}")
+    if config.get("stochastic_sampling", False):
+        raise Refused(path, "stochastic_sampling", True, "False: its noise follows no stream's seed")
 
 
 def check_safetensors(path: Path) -> None:

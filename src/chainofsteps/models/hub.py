@@ -12,11 +12,13 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from filelock import FileLock, Timeout
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
@@ -96,6 +98,27 @@ def fetch(
         missing or without safetensors, or another pipeline, by `check_folder`; a folder of somebody else.
     """
     folder, origin = Path(folder), {"repository": repository, "commit": commit}
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        _bring(folder, origin, mirror, names)
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One fetch of a folder at a time, also of other clones with the same cache; the system lets go of the lock."""
+    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{folder}: waits for another process that fetches it", flush=True)
+        held = lock.acquire()
+    with held:
+        yield
+
+
+def _bring(folder: Path, origin: dict, mirror: str | Path | None, names: Collection[str] | None) -> None:
+    repository, commit = origin["repository"], origin["commit"]
     if not (folder / MANIFEST).is_file() or read_origin(folder) != origin:
         if folder.is_dir() and any(folder.iterdir()) and read_origin(folder) is None:
             raise Refused(folder, ORIGIN, "none: not fetched by this project", "another hub.cache, or no such folder")
@@ -137,7 +160,6 @@ def fetch(
         (part / ORIGIN).write_text(content)
         write_manifest(part, hashes | {ORIGIN: hashlib.sha256(content.encode()).hexdigest()})
         part.rename(folder)
-    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
 
 
 def list_files(repository: str, commit: str, wanted: Callable[[str], bool]) -> list[HubFile]:

@@ -18,7 +18,7 @@ from diffusers import WanImageToVideoPipeline
 from diffusers.schedulers import SchedulerMixin
 from PIL import Image
 
-from chainofsteps.models.check import refuse_shape
+from chainofsteps.models.check import IMAGE_CONTEXT_TEXT_LENGTH, refuse_shape
 from chainofsteps.models.load import pipeline_form
 from chainofsteps.refusal import Refused
 from chainofsteps.sampling.blocks import BlockObserver, hooked
@@ -33,9 +33,6 @@ from chainofsteps.sampling.interventions import (
 from chainofsteps.sampling.kernels import fast_kernels
 from chainofsteps.sampling.orders import Order, build_order
 from chainofsteps.sampling.sharing import share_rows, split_rows
-
-# WanAttnProcessor takes what stands before the last 512 context tokens for the image: shorter texts would mix with it.
-IMAGE_CONTEXT_TEXT_LENGTH = 512
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from chainofsteps.videos import bench_cases
 from chainofsteps.videos.files import read_video
 from chainofsteps.videos.vbvr import index_tree
 from tests.bench import write_bench
+from tests.scripts import Job
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("lmms_eval", "cv2"))
 WRONG = [name for name in scorers.CONTROLS if name != scorers.TRUTH]
@@ -114,6 +116,41 @@ def test_a_table_marks_scores_whose_controls_fail(bench, tmp_path):
     next(folders["joint"].rglob("*.mp4")).unlink()
     with pytest.raises(Refused, match="file: given missing; accepted: a video"):
         score_bench(root, cases, folders, [0], found, tmp_path)
+
+
+def test_scoring_goes_on_where_it_was_cut_off(bench, tmp_path, monkeypatch):
+    root, cases, folders = bench
+    path = tmp_path / "cases.nc"
+    datasets.write(bench_cases.model_cases(root, index_tree(root), 32, 32), path, "bench_cases")
+    asked: list[Path] = []
+
+    def scorer(stops_at: int):
+        def evaluate(task: str, video: Path, folder: Path, metric: str) -> float | None:
+            if len(set(asked) | {folder}) > stops_at:
+                raise RuntimeError("killed")
+            asked.append(folder)
+            return by_motion(task, video, folder, metric)
+
+        return lambda: scorers.Scorers("own", "1", evaluate, frozenset(cases["task"].values))
+
+    inputs = {"cases": [path], "videos": [str(folders["joint"])], "modules": [__file__]}
+    params = {"root": str(root), "sampled": ["joint"], "seeds": [0], "name": "mini", "model": {"revision": "none"}}
+    job = Job("score_bench", tmp_path, "scores.nc", inputs, params, {})
+    job.name_outputs(scores=job.path, table=tmp_path / "scores.csv").resources = SimpleNamespace(tmpdir=str(tmp_path))
+    monkeypatch.setattr(scorers, "find_scorers", scorer(stops_at=2))
+    with pytest.raises(RuntimeError, match="killed"):
+        job.run()
+    assert len(list(job.parts.glob("*.nc"))) == 2 and not job.path.exists()
+    before, asked = set(asked), []
+    monkeypatch.setattr(scorers, "find_scorers", scorer(stops_at=4))
+    job.run()
+    # Two of four cases are left, and none of those before is scored again.
+    assert len(set(asked)) == 2 and not before & set(asked) and not job.parts.exists()
+    whole = score_bench(root, datasets.read(path, "bench_cases"), folders, [0], scorer(4)(), tmp_path)
+    made = datasets.read(job.path, "bench_scores")
+    for name in whole.data_vars:
+        assert made[name].dims == whole[name].dims and np.array_equal(made[name], whole[name]), name
+    assert made.attrs["config_hash"] == whole.attrs["config_hash"]
 
 
 def test_pictures_that_no_video_can_have_are_refused_before_anything_is_sampled(bench, tmp_path):

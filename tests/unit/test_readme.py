@@ -25,9 +25,11 @@ NUMBERS = [
     (r"\*maze\* gains (\S+), too little", "E0_gain", "maze", "estimate"),
     (r"a lead of (\S+) in \*maze_fork\*", "E5_control", "maze_fork", "estimate"),
     (r"in \*maze_fork\*, (\S+) in \*largest_tie\*\)", "E5_control", "largest_tie", "estimate"),
-    (r"damage \(\S+ to \S+\) and planted plans \((\S+)\) have hardly", "E5_shuffled", "all", "estimate"),
-    (r"\(E2, replicated twice, (\S+) and \S+ of the frames", "E2_replace", "all", "estimate"),
-    (r"\(E2, replicated twice, \S+ and (\S+) of the frames", "E2_erase", "all", "estimate"),
+    (r"an erased step costs (\S+) more of the right frames", "E2_replace", "all", "estimate"),
+    (r"an erased step costs (\S+) more of the right frames", "E2_erase", "all", "estimate"),
+    (r"in a still picture: (\S+), where \S+ would count", "E6_persistence", "all", "estimate"),
+    (r"in a still picture: \S+, where (\S+) would count", "E6_persistence", "all", "smallest_effect"),
+    (r"that lose any \(E3, inconclusive, (\S+)\)", "E3_grid", "all", "estimate"),
     (r"about as much as to later ones \(E4, replicated, (\S+) on a scale", "E4_joint", "all", "estimate"),
     (r"than earlier ones \(E5, (\S+), inconclusive", "E5_joint", "all", "estimate"),
     (r"in \*maze_fork\* by (\S+), in", "E5_joint", "maze_fork", "estimate"),
@@ -35,7 +37,7 @@ NUMBERS = [
     (r"its corrected interval reaches (\S+)\), in", "E5_joint", "all", "ci_high_corrected"),
     (r"the solved scene along the steps \((\S+) and", "E0_static", "maze", "estimate"),
     (r"the solved scene along the steps \(\S+ and (\S+)\)", "E0_static", "maze_loop", "estimate"),
-    (r"\(E6 peak, inconclusive, (\S+);", "E6_peak", "all", "estimate"),
+    (r"\(E6 peak, inconclusive, (\S+)\):", "E6_peak", "all", "estimate"),
     (r"a quarter of the steps loses (\S+) of the score", "E14_steps", "all", "estimate"),
     (r"about half of the frames (\S+) of the right beginnings", "E14_frames", "all", "estimate"),
     (r"right beginnings \((\S+) in \*maze\*", "E14_frames", "maze", "estimate"),
@@ -45,17 +47,18 @@ NUMBERS = [
 RANGES = [
     (r"In shuffled turns commitment \((\S+) to (\S+)\)", "E1_shuffled"),
     (r"In shuffled turns .* damage \((\S+) to (\S+)\)", "E4_shuffled"),
+    (r"In shuffled turns .* planted plans \((\S+) to (\S+)\)", "E5_shuffled"),
 ]
 # Words of the README with a verdict in brackets, and the entry that it is of.
 WORDS = [
-    (r"\(E2, (\w+) twice", ["E2_replace", "E2_erase"]),
+    (r"\(E2, (\w+) twice;", ["E2_replace", "E2_erase"]),
     (r"to later ones \(E4, (\w+),", ["E4_joint"]),
-    (r"be weighed by it \(E3, ([\w ]+);", ["E3_grid"]),
-    (r"seen at the end, but small \(E6, ([\w ]+)\)", ["E6_persistence"]),
+    (r"that lose any \(E3, (\w+),", ["E3_grid"]),
+    (r"would count \(E6, (\w+)\)", ["E6_persistence"]),
     (r"\(E6 peak, (\w+),", ["E6_peak"]),
     (r"\(E5, \S+, (\w+):", ["E5_joint"]),
-    (r"of the score \(E14, (\w+)\)", ["E14_steps"]),
-    (r"it hardly matters \(E14, (\w+);", ["E14_frames"]),
+    (r"of the score \(E14, (\w+);", ["E14_steps"]),
+    (r"eight cases each; E14 frames, (\w+);", ["E14_frames"]),
     (r"on the mover \(E11, (\w+)\)", ["E11_objects"]),
 ]
 

@@ -57,6 +57,15 @@ def test_every_block_is_a_point_of_its_verdict():
     plt.close(figure)
 
 
+def test_each_model_has_lines_of_its_own():
+    figure = verdicts_by_block(pd.concat([verdicts(), verdicts().assign(model_id="mini_second")]))
+    (panel,) = (axis for axis in figure.axes if axis.get_title() == "E1 joint")
+    assert [text.get_text() for text in panel.get_yticklabels()] == ["maze, mini", "maze, mini second"]
+    heights = [height for each in panel.collections for _, height in each.get_offsets()]
+    assert sorted(heights) == [0] * 3 + [1] * 3
+    plt.close(figure)
+
+
 def test_only_entries_that_features_suffice_for_are_repeated():
     claims = load_yaml("config/claims.yaml")["claims"]
     asked = asked_of(claims, ["joint", "frame_by_frame"])

@@ -20,7 +20,7 @@ _UNIT_WIDTH = 36  # characters that a panel has room for
 
 
 def verdicts_by_block(verdicts: pd.DataFrame) -> Figure:
-    """Estimate of each block, a panel an entry and a line a family; colour and marker say the verdict.
+    """Estimate of each block, a panel an entry and a line a family (and model); colour and marker say the verdict.
 
     Parameters
     ----------
@@ -29,12 +29,14 @@ def verdicts_by_block(verdicts: pd.DataFrame) -> Figure:
     """
     use_style()
     table = verdicts[(verdicts["id"] != ANSWER) & verdicts["estimate"].notna()]
-    entries, families = (list(dict.fromkeys(table[name])) for name in ("id", "family"))
+    models = table["model_id"].nunique()
+    table = table.assign(line=table["family"] + (", " + table["model_id"] if models > 1 else ""))
+    entries, lines = list(dict.fromkeys(table["id"])), sorted(set(table["line"]))
     words = [word for word in VERDICT_CODE if word in set(table["verdict"])]
     colours = dict(zip(VERDICT_CODE, sns.color_palette(n_colors=len(VERDICT_CODE)), strict=True))
     markers = dict(zip(VERDICT_CODE, _MARKERS, strict=True))
     rows = -(-len(entries) // _PANELS)
-    height = rows * (0.24 * len(families) + 0.75) + 0.8
+    height = rows * (0.24 * len(lines) + 0.75) + 0.8
     figure, axes = plt.subplots(rows, _PANELS, figsize=(COLUMN_INCHES, height), sharey=True, squeeze=False)
     for axis, entry in zip(axes.flat, entries, strict=False):
         here = table[table["id"] == entry]
@@ -42,7 +44,7 @@ def verdicts_by_block(verdicts: pd.DataFrame) -> Figure:
             said = here[here["verdict"] == word]
             axis.scatter(
                 said["estimate"],
-                [families.index(family) for family in said["family"]],
+                [lines.index(line) for line in said["line"]],
                 color=colours[word],
                 marker=markers[word],
                 edgecolor="white",
@@ -53,19 +55,15 @@ def verdicts_by_block(verdicts: pd.DataFrame) -> Figure:
             )
         axis.axvline(0, color="0.6", lw=0.8, zorder=1)
         axis.set(title=label(entry), xlabel=textwrap.fill(f"estimate ({here['unit'].iloc[0]})", _UNIT_WIDTH))
-        axis.set_yticks(range(len(families)), [label(family) for family in families])
-        axis.set_ylim(len(families) - 0.5, -0.5)
+        axis.set_yticks(range(len(lines)), [label(line) for line in lines])
+        axis.set_ylim(len(lines) - 0.5, -0.5)
     for axis in axes.flat[len(entries) :]:
         axis.set_axis_off()
     sns.despine(figure)
-    handles = {
-        text: handle for axis in axes.flat for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)
-    }
     named = [zip(*axis.get_legend_handles_labels(), strict=True) for axis in axes.flat]
     handles = {text: handle for pairs in named for handle, text in pairs}
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(words), frameon=False)
     blocks, cases, seeds = verdicts["block"].nunique(), int(verdicts["n_cases"].max()), int(verdicts["n_seeds"].max())
-    models = verdicts["model_id"].nunique()
     return caption(
         figure,
         f"{blocks} disjoint blocks of {cases} cases a family and {seeds} seeds, {models} model(s);"

@@ -59,9 +59,10 @@ def test_every_block_is_a_point_of_its_verdict():
 
 def test_each_model_has_lines_of_its_own():
     figure = verdicts_by_block(pd.concat([verdicts(), verdicts().assign(model_id="mini_second")]))
-    (panel,) = (axis for axis in figure.axes if axis.get_title() == "E1 joint")
-    assert [text.get_text() for text in panel.get_yticklabels()] == ["maze, mini", "maze, mini second"]
-    heights = [height for each in panel.collections for _, height in each.get_offsets()]
+    panels = {axis.get_title(): axis for axis in figure.axes}
+    # Panels of a row share the labels of the first.
+    assert [text.get_text() for text in panels["E0 gain"].get_yticklabels()] == ["maze, mini", "maze, mini second"]
+    heights = [height for each in panels["E1 joint"].collections for _, height in each.get_offsets()]
     assert sorted(heights) == [0] * 3 + [1] * 3
     plt.close(figure)
 

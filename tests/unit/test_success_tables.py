@@ -45,7 +45,10 @@ def test_every_family_level_order_and_step_is_there(name):
     assert (table["ci_low"] <= table["success"]).all() and (table["success"] <= table["ci_high"]).all()
     last = table["step"] == table.groupby("order")["step"].transform("max")
     whole = last & table["order"].isin(longest(MODELS[name]["orders"]))
-    assert (table["n"] == np.where(whole, SUCCESS["count"], SUCCESS["followed"])).all()
+    if name in SUCCESS["models"]:
+        assert (table["n"] == np.where(whole, SUCCESS["count"], SUCCESS["followed"])).all()
+    else:  # of another training seed, measured on fewer cases
+        assert (table["n"] >= 32).all()
 
 
 def test_easy_medium_and_hard_are_what_they_are_called():

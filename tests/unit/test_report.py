@@ -52,6 +52,8 @@ def row(name, family="maze", **given):
         "paper": "",
         "status": "confirmatory",
         "question": "Do steps gain?",
+        "estimand": "gain_of_steps",
+        "test": "sign_flip",
         "power": float("nan"),
     } | given
 
@@ -88,6 +90,11 @@ def test_the_matrix_has_a_row_an_entry_and_a_column_a_family():
     assert rows[3].count("<td") == 6 and 'data-label="a"></td>' in rows[3]
 
 
+def test_many_families_are_not_cut_to_one_line():
+    few, many = (verdict_matrix(pd.DataFrame([row("E0", family) for family in names])) for names in ("abcd", "abcde"))
+    assert 'class="matrix"' in few and 'class="matrix many"' in many
+
+
 def test_pooled_families_stand_in_one_wide_cell():
     family_rows = [row("E2", family, verdict="contradicted", group="erasure") for family in "cd"]
     pooled = row("E2", "all", group="erasure", paper=".685 to below .3", status="pilot")
@@ -120,8 +127,11 @@ def test_power_stands_beside_the_verdict_where_it_was_calibrated(tmp_path):
     pd.DataFrame([row("E0", "a"), row("E0", "b"), row("E2", "all")]).drop(columns="power").to_csv(tmp_path / "v.csv")
     rates = pd.DataFrame({"scenario": ["smallest", "smallest", "twice", "smallest"], "id": "E0"})
     rates = rates.assign(family=["a", "a", "a", "b"], cases=[64, 128, 64, 32], claimed=[0.25, 0.5, 1, 0.75])
+    rates = rates.assign(estimand="gain_of_steps", test="sign_flip")
     rates.to_csv(tmp_path / "rates.csv", index=False)
     judged = read_verdicts(tmp_path / "v.csv", [tmp_path / "rates.csv"])
+    rates.assign(estimand="success").to_csv(tmp_path / "other.csv", index=False)
+    assert read_verdicts(tmp_path / "v.csv", [tmp_path / "other.csv"])["power"].isna().all()
     # As many cases, of the smallest size: no other power is that of the row.
     assert judged["power"].tolist() == pytest.approx([0.25, float("nan"), float("nan")], nan_ok=True)
     shown = text(verdict_table(judged, "steps"))

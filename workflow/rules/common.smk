@@ -38,7 +38,7 @@ from chainofsteps.models.check import MANIFEST
 from chainofsteps.readout.bench_scores import check_scorable
 from chainofsteps.readout.scorers import find_scorers
 from chainofsteps.refusal import Refused, or_exit
-from chainofsteps.sampling.parts import case_groups, cases_a_batch, shard_bounds, share_out
+from chainofsteps.sampling.parts import case_groups, cases_a_batch, file_hashes, shard_bounds, share_out
 from chainofsteps.statistics.registration import NONE, entry_hashes, read_registration
 from chainofsteps.videos.bench_cases import chosen
 from chainofsteps.videos.vbvr import list_cases
@@ -440,3 +440,8 @@ def get_on_request(wildcards):
         "stability": [rules.tally_verdicts.output.stability] if whole else [],
     }
     return {name: [str(path) for path in paths if Path(path).exists()] for name, paths in made.items()}
+
+
+def get_state_on_request(wildcards):
+    """What these files hold: made anew, they are another page's."""
+    return file_hashes(path for paths in get_on_request(wildcards).values() for path in paths)

@@ -78,6 +78,7 @@ rule write_chapter:
         "../../environment.yml"
     params:
         on_request=get_on_request,
+        state=get_state_on_request,
     message:
         "Write the chapter on {wildcards.chapter}"
     script:

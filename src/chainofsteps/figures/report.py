@@ -37,6 +37,7 @@ _BY_FAMILY = (
 _DUST = 1e-9
 # Columns of the matrix that have a width of their own.
 _NARROW = ("claim", "paper", "unit", "n", "controls")
+_MOST_IN_LINE = 4
 # Columns of verdicts.csv that tables print as they stand.
 _TEXTS = [
     *("id", "family", "claim", "question", "paper", "group", "role", "status", "purpose"),
@@ -119,12 +120,14 @@ a.anchor-link, .jp-OutputPrompt, .prompt { display: none; }
 .words { font-size: .75rem; margin: .2rem 0; max-width: none; }
 .words > span { margin-right: 1em; }
 /* Where a family has a narrow column its verdict is a sign and a colour; the word is there for who listens. */
+.matrix .ours { position: relative; }
 .matrix .ours:not(.wide) .chip .word { clip-path: inset(50%); height: 1px; overflow: hidden; position: absolute;
   width: 1px; }
 .matrix .ours:not(.wide) .chip { margin-right: .2em; }
 .table .by-family { table-layout: auto; }
 .table .by-family td { white-space: normal; }
 .by-family small { display: block; }
+.table .many td { white-space: normal; }
 .tag { border: 1px solid #999; border-radius: .25rem; color: #555; font-size: .65rem; padding: 0 .25em; }
 details { margin: .6rem 0; }
 @media (max-width: 40rem) {
@@ -180,17 +183,18 @@ def read_verdicts(path: str | Path, calibration: Sequence[str | Path] = ()) -> p
     ----------
     path : path
     calibration : sequence of path
-        Tables of the calibration. ``power`` is the share of data sets with an effect of the smallest size, and as many
-        cases, in which it was claimed; NaN where none was made.
+        Tables of the calibration. ``power`` is the share of data sets with an effect of the smallest size (of an
+        equivalence: of none), and as many cases, in which the entry was claimed; NaN where none was made, or for
+        another estimand or test.
     """
     verdicts = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str)).fillna(dict.fromkeys(_TEXTS, ""))
     rates = [pd.read_csv(table) for table in calibration]
     if not rates:
         return verdicts.assign(power=math.nan)
     known = pd.concat(rates, ignore_index=True)
-    known = known.loc[known["scenario"] == "smallest", ["id", "family", "cases", "claimed"]]
-    known = known.rename(columns={"cases": "n_cases", "claimed": "power"})
-    return verdicts.merge(known, how="left", on=["id", "family", "n_cases"])
+    known = known[known["scenario"] == "smallest"].rename(columns={"cases": "n_cases", "claimed": "power"})
+    keys = ["id", "family", "estimand", "test", "n_cases"]
+    return verdicts.merge(known[[*keys, "power"]], how="left", on=keys)
 
 
 def _table(header: list[str], rows: list[list[tuple[str, str]]], name: str = "table") -> str:
@@ -322,7 +326,9 @@ def verdict_matrix(verdicts: pd.DataFrame) -> str:
     for entry, part in judged.groupby("id", sort=False):
         rows.append(_matrix_row(entry, part, families))
     words = "".join(f"<span>{_chip(word)}</span>" for word, _ in _counts(judged))
-    table = _box(f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>", "Verdicts", "matrix")
+    # Narrower columns than those of four families cut what stands in one line.
+    css = "matrix many" if len(families) > _MOST_IN_LINE else "matrix"
+    table = _box(f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>", "Verdicts", css)
     return f'<p class="words">{words}</p>\n{table}'
 
 

@@ -98,10 +98,18 @@ def fetch(
         missing or without safetensors, or another pipeline, by `check_folder`; a folder of somebody else.
     """
     folder, origin = Path(folder), {"repository": repository, "commit": commit}
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
-        _bring(folder, origin, mirror, names)
+    if not _is_whole(folder, origin):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(folder):
+            # Another process may have brought it meanwhile.
+            if not _is_whole(folder, origin):
+                _bring(folder, origin, mirror, names)
     return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+
+
+def _is_whole(folder: Path, origin: dict) -> bool:
+    """Whether a folder is there and of this commit: nothing is asked or written then, not even a lock."""
+    return (folder / MANIFEST).is_file() and read_origin(folder) == origin
 
 
 @contextmanager
@@ -119,47 +127,46 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _bring(folder: Path, origin: dict, mirror: str | Path | None, names: Collection[str] | None) -> None:
     repository, commit = origin["repository"], origin["commit"]
-    if not (folder / MANIFEST).is_file() or read_origin(folder) != origin:
-        if folder.is_dir() and any(folder.iterdir()) and read_origin(folder) is None:
-            raise Refused(folder, ORIGIN, "none: not fetched by this project", "another hub.cache, or no such folder")
-        # Asked first: what is here stays as it is where there is nothing to take its place.
-        wanted = _is_needed if names is None else set(names).__contains__
-        files = (
-            _persistently(lambda: list_files(repository, commit, wanted))
-            if mirror is None
-            else _mirrored(Path(mirror), origin, wanted)
-        )
-        for name in sorted(set(names or ()) - {file.name for file in files}):
-            raise Refused(repository, "file", f"no {name}", "files of this commit")
-        part = folder.with_name(f"{folder.name}.part")
-        if (folder / MANIFEST).is_file():  # of another commit: without room for this one it stays
-            _require_disk(folder.parent, _to_come(folder, files))
-        _take_down(folder, part)
-        _clear(part, files)
-        _require_disk(part, sum(file.size for file in files if not _is_there(part / file.name, file.size)))
+    if folder.is_dir() and any(folder.iterdir()) and read_origin(folder) is None:
+        raise Refused(folder, ORIGIN, "none: not fetched by this project", "another hub.cache, or no such folder")
+    # Asked first: what is here stays as it is where there is nothing to take its place.
+    wanted = _is_needed if names is None else set(names).__contains__
+    files = (
+        _persistently(lambda: list_files(repository, commit, wanted))
+        if mirror is None
+        else _mirrored(Path(mirror), origin, wanted)
+    )
+    for name in sorted(set(names or ()) - {file.name for file in files}):
+        raise Refused(repository, "file", f"no {name}", "files of this commit")
+    part = folder.with_name(f"{folder.name}.part")
+    if (folder / MANIFEST).is_file():  # of another commit: without room for this one it stays
+        _require_disk(folder.parent, _to_come(folder, files))
+    _take_down(folder, part)
+    _clear(part, files)
+    _require_disk(part, sum(file.size for file in files if not _is_there(part / file.name, file.size)))
 
-        def bring(some: list[HubFile]) -> None:
-            if mirror is None:
-                _persistently(lambda: _download(part, repository, commit, some))
-            else:
-                _copy(part, Path(mirror), some)
+    def bring(some: list[HubFile]) -> None:
+        if mirror is None:
+            _persistently(lambda: _download(part, repository, commit, some))
+        else:
+            _copy(part, Path(mirror), some)
 
-        if names is None:
-            index = [file for file in files if file.name == INDEX]
-            if not index:
-                raise Refused(repository, "file", f"no {INDEX}", "a pipeline in diffusers layout")
-            bring(index)
-            _check_listed(part, files)
-        bring(files)
-        hashes = _verify(part, files)
-        if names is None:
-            check_folder(part)
-        for name in names or ():
-            check_safetensors(part / name)
-        content = json.dumps(origin, indent=1) + "\n"
-        (part / ORIGIN).write_text(content)
-        write_manifest(part, hashes | {ORIGIN: hashlib.sha256(content.encode()).hexdigest()})
-        part.rename(folder)
+    if names is None:
+        index = [file for file in files if file.name == INDEX]
+        if not index:
+            raise Refused(repository, "file", f"no {INDEX}", "a pipeline in diffusers layout")
+        bring(index)
+        _check_listed(part, files)
+    bring(files)
+    hashes = _verify(part, files)
+    if names is None:
+        check_folder(part)
+    for name in names or ():
+        check_safetensors(part / name)
+    content = json.dumps(origin, indent=1) + "\n"
+    (part / ORIGIN).write_text(content)
+    write_manifest(part, hashes | {ORIGIN: hashlib.sha256(content.encode()).hexdigest()})
+    part.rename(folder)
 
 
 def list_files(repository: str, commit: str, wanted: Callable[[str], bool]) -> list[HubFile]:

@@ -34,16 +34,17 @@ def step_damage(dataset: xr.Dataset, kind: str) -> xr.DataArray:
 
 
 def frames_lost(dataset: xr.Dataset) -> xr.DataArray:
-    """Share of the free frames that an arm loses: right ones that the clean arm has and it has not; (case, seed, arm).
+    """Share of the free frames that is right in the clean arm less that of each arm, over (case, seed, arm).
 
-    Erased frames are asked like all others, so that arms which erase different ones are asked the same.
+    A frame that an erasure puts right is counted against those that it costs. Erased frames are asked like all others,
+    so that arms which erase different ones are asked the same.
     """
     right = dataset["frame_correct"].astype(float).sel(frame=dataset["frame"] > GIVEN_FRAME).mean("frame")
     return right.isel(arm=0, drop=True) - right
 
 
 def step_minus_frame(dataset: xr.Dataset, kind: str) -> xr.DataArray:
-    """E2 (C1, C2): share of right frames lost by erasing one step, less that by erasing one frame; over ``case``.
+    """E2 (C1, C2): share of right frames lost by erasing one step, net, less that by one frame; over ``case``.
 
     Both arms are asked all free frames (`frames_lost`). Where there are as many steps as free frames both are the same
     dose. Floor included: what an erased frame loses whatever it held is lost in solved cases, too.

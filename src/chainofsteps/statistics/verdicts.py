@@ -76,7 +76,7 @@ COLUMNS = {
     "ci_low_corrected": ("unit", "lower end of the interval that holds for all tests of the table at once"),
     "ci_high_corrected": ("unit", "upper end of the interval that holds for all tests of the table at once"),
     "p": ("1", "p-value of the test, alone"),
-    "p_adjusted": ("1", "p-value by Holm over the confirmatory rows that could be tested"),
+    "p_adjusted": ("1", "p-value by Holm over the confirmatory rows that are asked"),
     "n_cases": ("1", "cases that have a value"),
     "n_seeds": ("1", "generation seeds, averaged inside the case"),
     "smallest_effect": ("unit", "smallest effect of interest; of a control, the bound to clear"),

@@ -38,7 +38,7 @@ def measure(name: str, family: str, count: int) -> list[dict]:
         features = extract_features(cases, sample_trajectories(pipe, cases, model, settings, [0], BATCH))
         kappa = sequentiality(features).values
         strata = inference.strata_of(cases["difficulty"].values)
-        low, high = inference.bca_interval(kappa, seed=1, strata=strata)
+        low, high = inference.mean_interval(kappa, seed=1, strata=strata)
         solved = float((features["correct"].isel(step=-1) == 1).mean())
         found = {"kappa": inference.estimate(kappa), "ci_low": low, "ci_high": high, "solved": solved}
         rows.append({"family": family, "order": order, "n": count, **found})

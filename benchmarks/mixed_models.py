@@ -57,7 +57,7 @@ def main() -> None:
             seconds = time.perf_counter() - start
             low, high = fit.conf_int().loc["place"]
             values = of_case(features).values
-            case_low, case_high = inference.bca_interval(values)
+            case_low, case_high = inference.mean_interval(values)
             rows.append(
                 {
                     "entry": entry,

@@ -109,6 +109,21 @@ def test_cases_are_drawn_whole_and_alike_in_both_orders(maze):
     assert len(set(drawn["joint"]["case"].values.tolist())) == 100
     counts = np.unique(drawn["joint"]["difficulty"], return_counts=True)[1]
     assert (counts == 25).all()
+    free = planted.draw_cases(maze, 100, rng(), by_difficulty=False)
+    assert len({*np.unique(free["joint"]["difficulty"], return_counts=True)[1]}) > 1
+
+
+def test_where_difficulties_say_nothing_estimates_spread_as_their_intervals_say(maze):
+    """Cases that were drawn by difficulty and are then given others would spread less than is seen inside these."""
+    first = maze["joint"]
+    late = first["commitment_step"] + (first["difficulty"] * (first["frame"] > 3)).astype(int)
+    late = late.clip(max=first.sizes["step"] - 1)
+    uneven = maze | {"joint": first.assign(commitment_step=late.transpose(*first["commitment_step"].dims))}
+    entries = [claim for claim in CLAIMS if claim["id"] in ("E1_joint", "E13_difficulty_joint", CONTROL["id"])]
+    records = calibration.simulate_null(entries, {"maze": uneven}, 2, datasets=100, draws=50, seed=7)
+    kappa = records[records["id"] == "E1_joint"]
+    seen = (kappa["ci_high"] - kappa["ci_low"]).mean() / (2 * 1.96)
+    assert kappa["estimate"].std() == pytest.approx(seen, rel=0.25)
 
 
 def test_a_population_is_in_one_order_of_cases_and_seeds():
@@ -241,7 +256,7 @@ def at_most(rate: float, datasets: int) -> float:
 
 @pytest.fixture(scope="module")
 def null_rates(maze) -> pd.DataFrame:
-    records = calibration.simulate_null(CLAIMS, {"maze": maze}, 40, DRAWS, seed=1)
+    records = calibration.simulate_null(CLAIMS, {"maze": maze}, 5, datasets=40, draws=DRAWS, seed=1)
     return pd.concat([calibration.summarise(records), calibration.summarise_table(records)]).set_index("id")
 
 
@@ -275,7 +290,7 @@ def test_seeds_taken_for_cases_are_caught(monkeypatch):
     entries = [BY_ID["E0_gain"], CONTROL]
 
     def significant():
-        records = calibration.simulate_null(entries, {"maze": alike}, 36, DRAWS, seed=2)
+        records = calibration.simulate_null(entries, {"maze": alike}, 1, datasets=36, draws=DRAWS, seed=2)
         return calibration.summarise(records).set_index("id").loc["E0_gain", ["significant", "coverage"]]
 
     rate, coverage = significant()
@@ -287,7 +302,7 @@ def test_seeds_taken_for_cases_are_caught(monkeypatch):
 
 def test_an_interval_that_is_too_narrow_is_caught(monkeypatch, maze):
     given = {"cases": 32, "datasets": 30, "draws": DRAWS, "seed": 3}
-    right = inference.bca_interval
+    right = inference.mean_interval
 
     def narrow(*args, **kwargs):
         low, high = right(*args, **kwargs)
@@ -298,7 +313,7 @@ def test_an_interval_that_is_too_narrow_is_caught(monkeypatch, maze):
         return calibration.summarise(records).set_index("id").loc["E0_gain", "coverage"]
 
     assert 1 - coverage() <= at_most(0.08, 30)
-    monkeypatch.setattr(inference, "bca_interval", narrow)
+    monkeypatch.setattr(inference, "mean_interval", narrow)
     assert 1 - coverage() > at_most(0.08, 30)
 
 

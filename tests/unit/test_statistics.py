@@ -231,7 +231,7 @@ def test_joint_experiments_place_a_family_only_if_they_agree():
 
 def test_gain_of_steps_is_recovered_and_covered():
     values = estimands.gain_of_steps(features(cases=300, seeds=1))
-    low, high = inference.bca_interval(values.values, DRAWS, seed=0)
+    low, high = inference.mean_interval(values.values, DRAWS, seed=0)
     assert values.mean() == pytest.approx(0.5, abs=0.1)
     assert low < 0.5 < high
 
@@ -352,7 +352,7 @@ def test_broken_features_are_refused():
 def test_too_few_cases_and_nan_are_refused():
     for wrong in ([1.0], [1.0, 2.0], [1.0, 2.0, np.nan], [[1.0, 2.0, 3.0]]):
         for test in (
-            inference.bca_interval,
+            inference.mean_interval,
             inference.bootstrap_p,
             inference.sign_flip,
             lambda values: inference.tost(values, 0.1),
@@ -363,9 +363,9 @@ def test_too_few_cases_and_nan_are_refused():
         inference.slope_parts([1.0, 2.0, 3.0], [1.0, 2.0])
     for strata in ([0, 0], [0, 0, 1]):
         with pytest.raises(Refused, match="strata"):
-            inference.bca_interval([1.0, 2.0, 3.0], strata=strata)
+            inference.mean_interval([1.0, 2.0, 3.0], strata=strata)
     with pytest.raises(Refused, match="level"):
-        inference.bca_interval([1.0, 2.0, 3.0], level=95)
+        inference.mean_interval([1.0, 2.0, 3.0], level=95)
     with pytest.raises(Refused, match="smallest_effect"):
         inference.tost([1.0, 2.0, 3.0], 0)
     with pytest.raises(Refused, match="p_values"):
@@ -374,11 +374,11 @@ def test_too_few_cases_and_nan_are_refused():
 
 def test_constant_values_have_no_interval_and_no_p():
     values = [0.875] * 10
-    assert np.isnan(inference.bca_interval(values)).all()
+    assert np.isnan(inference.mean_interval(values)).all()
     assert not inference.slope_parts(np.arange(10), values).any()
     within = np.repeat([0.25, 0.5], 5)
-    assert np.isnan(inference.bca_interval(within, strata=np.repeat([0, 1], 5))).all()
-    assert np.isfinite(inference.bca_interval(within)).all()
+    assert np.isnan(inference.mean_interval(within, strata=np.repeat([0, 1], 5))).all()
+    assert np.isfinite(inference.mean_interval(within)).all()
     assert np.isnan(inference.bootstrap_p(values))
     assert np.isnan(inference.sign_flip(values))
     assert np.isnan(inference.tost(values, 1.0))
@@ -386,8 +386,8 @@ def test_constant_values_have_no_interval_and_no_p():
 
 def test_the_same_seed_gives_the_same_numbers():
     values = np.random.default_rng(0).normal(size=30)
-    assert inference.bca_interval(values, 500, 3) == inference.bca_interval(values, 500, 3)
-    assert inference.bca_interval(values, 500, 3) != inference.bca_interval(values, 500, 4)
+    assert inference.mean_interval(values, 500, 3) == inference.mean_interval(values, 500, 3)
+    assert inference.mean_interval(values, 500, 3) != inference.mean_interval(values, 500, 4)
     assert inference.sign_flip(values, 500, 3) == inference.sign_flip(values, 500, 3)
 
 
@@ -398,6 +398,21 @@ def test_equivalence_of_normal_values_is_that_of_student(shift):
     student = max(t.cdf((mean - 0.5) / error, 59), t.sf((mean + 0.5) / error, 59))
     assert inference.tost(values, 0.5, 4000, 0) == pytest.approx(student, abs=0.02)
     assert inference.tost(-values, 0.5, 4000, 0) == pytest.approx(student, abs=0.02)
+
+
+@pytest.mark.parametrize("values", [[0.0] * 20 + [1.0] * 4, [0.0] * 20 + [-1.0, -1.0, 1.0, 1.0, 1.0, 1.0]])
+def test_an_interval_and_a_p_are_as_cautious_as_students(values):
+    """And, on the side of few large values, more so."""
+    spread, freedom = inference.by_design(np.array(values))
+    mean, error = spread.mean(), spread.std() / np.sqrt(len(spread))
+    low, high = inference.mean_interval(values, 4000, 0)
+    student = t.interval(0.95, freedom, mean, error)
+    assert low <= student[0] + 1e-12 and high >= student[1] - 1e-12
+    for null in (0.0, student[0], student[1]):
+        alone = 2 * t.sf(abs(mean - null) / error, freedom)
+        assert inference.bootstrap_p(values, 4000, 0, null) >= alone - 1e-12
+    if min(values) == 0.0:
+        assert high > student[1] + 0.05 and inference.bootstrap_p(values, 4000, 0, student[1]) > 0.1
 
 
 def test_equivalence_where_most_cases_are_alike():
@@ -420,7 +435,7 @@ def test_a_slope_is_recovered_and_covered():
     difficulty = np.tile(np.arange(3.0, 9.0), 20)
     values = 0.03 * difficulty + rng.normal(0, 0.05, 120)
     parts, strata = inference.slope_parts(values, difficulty), inference.strata_of(difficulty)
-    low, high = inference.bca_interval(parts, DRAWS, 0, strata=strata)
+    low, high = inference.mean_interval(parts, DRAWS, 0, strata=strata)
     assert inference.estimate(parts) == pytest.approx(np.polyfit(difficulty, values, 1)[0])
     assert low < 0.03 < high
     assert inference.bootstrap_p(parts, DRAWS, 0, strata=strata) < 0.01
@@ -433,7 +448,7 @@ def test_the_interval_of_a_slope_does_not_ask_for_the_values_level(level):
     strata = inference.strata_of(difficulty)
     assert np.bincount(strata).tolist() == [4, 6]  # neighbours are put together: weights differ inside
     near, moved = (
-        inference.bca_interval(inference.slope_parts(given, difficulty), DRAWS, 0, strata=strata)
+        inference.mean_interval(inference.slope_parts(given, difficulty), DRAWS, 0, strata=strata)
         for given in (values, values + level)
     )
     assert near == pytest.approx(moved, abs=1e-9)
@@ -443,7 +458,7 @@ def test_p_and_interval_agree_where_strata_leave_few_degrees_of_freedom():
     """A mean just outside its interval at 1 - p has about that p, at any level."""
     values, strata = np.random.default_rng(7).normal(1, 0.5, 12), np.repeat(np.arange(4), 3)
     for level in (0.9, 0.99):
-        low, _ = inference.bca_interval(values, 50_000, 0, level, strata)
+        low, _ = inference.mean_interval(values, 50_000, 0, level, strata)
         assert inference.bootstrap_p(values, 50_000, 0, low, strata) == pytest.approx(1 - level, rel=0.5)
 
 
@@ -458,7 +473,7 @@ def test_a_difference_of_groups_is_welchs():
     assert freedom == pytest.approx(welch.df)
     assert parts.mean() / (spread.std() / np.sqrt(28)) == pytest.approx(welch.statistic)
     interval = welch.confidence_interval()
-    assert inference.bca_interval(parts, 20_000, 0, strata=strata) == pytest.approx(tuple(interval), abs=0.3)
+    assert inference.mean_interval(parts, 20_000, 0, strata=strata) == pytest.approx(tuple(interval), abs=0.3)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.floats(-5, 5)), min_size=3, max_size=30))
@@ -489,7 +504,7 @@ def test_intervals_of_stratified_draws_are_as_wide_as_they_vary(level):
     strata, means = np.repeat(np.arange(6), 4), np.repeat(np.arange(6) * 3.0, 4)
     covered = []
     for _ in range(150):
-        low, high = inference.bca_interval(means + rng.normal(0, 1, 24), 1000, 0, level, strata)
+        low, high = inference.mean_interval(means + rng.normal(0, 1, 24), 1000, 0, level, strata)
         covered.append(low <= means.mean() <= high)
         assert high - low < 4
     assert level - 0.06 <= np.mean(covered)
@@ -604,7 +619,7 @@ def test_every_corrected_interval_is_at_alpha_over_the_number_of_tests():
             ("E1_joint", estimands.sequentiality, 2 * 0.05 / 6),
         ]:
             strata = inference.strata_of(dataset["difficulty"].values)
-            expected = inference.bca_interval(estimand(dataset).values.round(12), DRAWS, 1, 1 - error, strata)
+            expected = inference.mean_interval(estimand(dataset).values.round(12), DRAWS, 1, 1 - error, strata)
             corrected = row(table, entry, family)[["ci_low_corrected", "ci_high_corrected"]]
             assert corrected.tolist() == pytest.approx(expected)
     assert row(table, "E0_gain", "pattern")["p"] > 0.05  # a large p earns no narrower interval

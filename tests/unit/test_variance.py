@@ -64,7 +64,7 @@ def test_intervals_of_several_numbers_are_those_of_each():
     lows, highs = inference.bca_intervals(lambda cases: np.moveaxis(values[cases].mean(-2), -1, 0), 30, DRAWS, 5)
     for column, low, high in zip(values.T, lows, highs, strict=True):
         # The two widen for few cases in ways of their own.
-        assert inference.bca_interval(column, DRAWS, 5) == pytest.approx((low, high), abs=0.05)
+        assert inference.mean_interval(column, DRAWS, 5) == pytest.approx((low, high), abs=0.05)
 
 
 def test_the_interval_of_a_share_holds_the_truth():

@@ -23,6 +23,7 @@ rule calibrate_null:
     params:
         settings={key: config["calibration"][key] for key in ("datasets", "draws", "seed")},
         experiments=EXPERIMENTS,
+        tests=count_tests(),
     message:
         "Judge data without an effect"
     script:

@@ -14,6 +14,6 @@ with at_the_door(snakemake.log[0]):
     families = populations(datasets.read(path, "features") for path in snakemake.input.features)
     claims = plantable(load_yaml(snakemake.input.claims)["claims"], snakemake.params.experiments)
     gc.freeze()  # statsmodels collects garbage in each correction, and goes through all that is loaded
-    records = simulate_null(claims, families, **snakemake.params.settings)
+    records = simulate_null(claims, families, snakemake.params.tests, **snakemake.params.settings)
     table = pd.concat([summarise(records), summarise_table(records)], ignore_index=True)
     table.to_csv(snakemake.output[0], index=False, float_format="%.6g")

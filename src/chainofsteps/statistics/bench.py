@@ -16,7 +16,7 @@ from chainofsteps.refusal import NotMeasured, Refused
 from chainofsteps.statistics import estimands as of_worlds
 from chainofsteps.statistics import experiment_estimands as of_experiments
 from chainofsteps.statistics.estimands import GIVEN_FRAME
-from chainofsteps.statistics.inference import LEAST_CASES, bca_interval, is_constant
+from chainofsteps.statistics.inference import LEAST_CASES, mean_interval, is_constant
 
 ALL = "mean"  # in place of a case: the row of a mean and its interval
 PLANTED = "planted"
@@ -204,7 +204,7 @@ def _mean(values: np.ndarray, draws: int, seed: int) -> dict[str, object]:
         return row | {"reason": f"no interval: {len(values)} cases, at least {LEAST_CASES} needed"}
     if is_constant(values):
         return row | {"reason": "no interval: all cases are alike"}
-    low, high = bca_interval(values, draws, seed)
+    low, high = mean_interval(values, draws, seed)
     return row | {"ci_low": low, "ci_high": high}
 
 

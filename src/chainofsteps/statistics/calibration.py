@@ -23,6 +23,7 @@ from chainofsteps.statistics.planted import (
     effect_maker,
     effect_value,
     family_of,
+    has_slopes,
     measured,
     null_maker,
     null_value,
@@ -42,7 +43,7 @@ TABLE = "table"  # id of the row on the whole table
 
 
 def simulate_null(
-    claims: Sequence[dict], families: dict[str, Features], datasets: int, draws: int, seed: int
+    claims: Sequence[dict], families: dict[str, Features], tests: int, *, datasets: int, draws: int, seed: int
 ) -> pd.DataFrame:
     """Whole tables under the complete null, and the controls at their bounds; as many cases as there are.
 
@@ -52,6 +53,8 @@ def simulate_null(
         The ``claims`` list of ``config/claims.yaml``.
     families : dict
         As `populations` gives them.
+    tests : int
+        Confirmatory rows of the run's table, for which p-values and intervals are corrected.
     datasets : int
         How many tables.
     draws, seed : int
@@ -63,15 +66,17 @@ def simulate_null(
         Rows of `verdicts.judge` with ``scenario`` "no effect", ``cases``, ``dataset`` and ``truth``.
     """
     controls = [claim for claim in claims if claim["role"] == "control"]
+    sloped = has_slopes(claims)
     makers = {family: null_maker(claims, features) for family, features in families.items()}
     bounds = {(c["id"], family): control_maker(c, features) for c in controls for family, features in families.items()}
     truths = {(c["id"], family): null_value(c, features) for c in claims for family, features in families.items()}
 
     def tables(dataset: int) -> Iterable[pd.DataFrame]:
         rng = _generator(seed, "null", dataset)
-        drawn = {family: draw_cases(features, count_of(features), rng) for family, features in families.items()}
-        table = _judge(claims, [makers[family](drawn[family], rng) for family in families], draws, rng)
+        drawn = {family: _drawn(features, rng, not sloped) for family, features in families.items()}
+        table = _judge(claims, [makers[family](drawn[family], rng) for family in families], draws, rng, tests)
         yield table[table["role"] == "confirmatory"]
+        drawn = {family: _drawn(features, rng) for family, features in families.items()}
         for control in controls:
             made = [bounds[control["id"], family](drawn[family], rng) for family in families]
             yield _judge([control], made, draws, rng)
@@ -158,7 +163,7 @@ def simulate_effect(
 
     def tables(dataset: int) -> Iterable[pd.DataFrame]:
         rng = _generator(seed, f"{size} {' '.join(ids)} {family} {cases}", dataset)
-        drawn = draw_cases(features, cases, rng)
+        drawn = draw_cases(features, cases, rng, not has_slopes(made))
         for name in ids:
             drawn = makers[name](drawn, rng)
         table = _judge(entries, [drawn], draws, rng, tests)
@@ -257,6 +262,11 @@ def simulate_values(
     return pd.DataFrame(found)
 
 
+def _drawn(features: Features, rng: np.random.Generator, by_difficulty: bool = True) -> Features:
+    """As many cases as there are."""
+    return draw_cases(features, count_of(features), rng, by_difficulty)
+
+
 def _drawn_in_strata(sample: Sample, rng: np.random.Generator) -> np.ndarray:
     drawn = np.empty(len(sample.values))
     for stratum in np.unique(sample.strata):
@@ -292,12 +302,12 @@ def _value_row(claim: dict, sample: Sample, tests: int, draws: int, seed: int) -
     row |= dict.fromkeys(("p", "ci_low", "ci_high", "ci_low_corrected", "ci_high_corrected"), np.nan)
     row["estimate"] = inference.estimate(sample.values)
     direction, smallest = claim["direction"], claim["smallest_effect"]["value"]
-    low, high = inference.bca_interval(sample.values, draws, seed, 1 - verdicts.ALPHA, sample.strata)
+    low, high = inference.mean_interval(sample.values, draws, seed, 1 - verdicts.ALPHA, sample.strata)
     if not np.isfinite([low, high]).all():
         return row
     row |= {"ci_low": low, "ci_high": high, "p": verdicts.p_value(claim, sample, seed, draws)}
     level = verdicts.corrected_level(direction, tests)
-    corrected = inference.bca_interval(sample.values, draws, seed, level, sample.strata)
+    corrected = inference.mean_interval(sample.values, draws, seed, level, sample.strata)
     row["ci_low_corrected"], row["ci_high_corrected"] = corrected
     if np.isfinite(corrected).all():
         significant = row["p"] * tests <= verdicts.ALPHA

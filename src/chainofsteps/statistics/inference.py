@@ -125,14 +125,16 @@ def is_constant(values: np.ndarray) -> bool:
     return bool(np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())))
 
 
-def bca_interval(
+def mean_interval(
     values: np.ndarray, draws: int = 10_000, seed: int = 0, level: float = 0.95, strata: np.ndarray | None = None
 ) -> tuple[float, float]:
-    """Bias-corrected and accelerated bootstrap interval of the mean (Efron 1987), widened for few cases.
+    """Interval of the mean, each end the further one of two: a bootstrap's and Student's.
 
-    A bootstrap distribution has normal quantiles where few cases need Student's, so both ends are moved from the mean
-    by t / z: of normal values it is Student's interval. (Raising the level instead, as Hesterberg 2015 does, asks for
-    quantiles that lie beyond all draws where strata leave few degrees of freedom.)
+    The bootstrap's is bias-corrected and accelerated (BCa, Efron 1987), widened for few cases: its distribution has
+    normal quantiles where few cases need Student's, so both ends are moved from the mean by t / z. (Raising the level
+    instead, as Hesterberg 2015 does, asks for quantiles that lie beyond all draws where strata leave few degrees of
+    freedom.) Neither of the two is wide enough everywhere: Student's falls short on the long side of skewed values, BCa
+    where a few large values on both sides look skewed by chance (docs/calibration.md).
 
     Parameters
     ----------
@@ -141,7 +143,7 @@ def bca_interval(
     draws, seed : int
         Number of resamples, and the seed that fixes them.
     level : float
-        Coverage, in (0, 1).
+        Coverage of each of the two, in (0, 1).
     strata : array of int (case,), optional
         See `by_design`.
 
@@ -157,7 +159,7 @@ def bca_interval(
     """
     spread, freedom = by_design(values, strata)
     if not 0 < level < 1:
-        raise Refused("bca_interval", "level", level, "a number between 0 and 1")
+        raise Refused("mean_interval", "level", level, "a number between 0 and 1")
     if is_constant(spread):
         return np.nan, np.nan
     # The percentile method only draws, so that degenerate resamples are seen first.
@@ -171,16 +173,19 @@ def bca_interval(
         (spread,), n_resamples=0, bootstrap_result=resampled, confidence_level=level, method="BCa", **given
     ).confidence_interval
     mean, quantile = spread.mean(), (1 + level) / 2
-    wider = student_t.ppf(quantile, freedom) / norm.ppf(quantile)
-    return float(mean + wider * (interval.low - mean)), float(mean + wider * (interval.high - mean))
+    times = student_t.ppf(quantile, freedom)
+    wider, student = times / norm.ppf(quantile), times * spread.std() / np.sqrt(len(spread))
+    low = min(mean + wider * (interval.low - mean), mean - student)
+    high = max(mean + wider * (interval.high - mean), mean + student)
+    return float(low), float(high)
 
 
 def bca_intervals(
     statistic: Callable[[np.ndarray], np.ndarray], cases: int, draws: int = 10_000, seed: int = 0, level: float = 0.95
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As `bca_interval`, of several numbers at once, whatever is nested in a case; strata are left in.
+    """BCa intervals of several numbers at once, whatever is nested in a case; strata are left in.
 
-    Its level is raised until z becomes t sqrt(n / (n - 1)) (Hesterberg 2015, What Teachers Should Know About the
+    Their level is raised until z becomes t sqrt(n / (n - 1)) (Hesterberg 2015, What Teachers Should Know About the
     Bootstrap, The American Statistician 69, 371-386), so that shares stay shares.
 
     Parameters
@@ -190,7 +195,7 @@ def bca_intervals(
     cases : int
         Number of cases, at least three.
     draws, seed, level
-        As of `bca_interval`.
+        As of `mean_interval`.
 
     Returns
     -------
@@ -216,9 +221,9 @@ def bca_intervals(
 def bootstrap_p(
     values: np.ndarray, draws: int = 10_000, seed: int = 0, null: float = 0.0, strata: np.ndarray | None = None
 ) -> float:
-    """Two-sided p of the mean against ``null``: twice the smaller tail of bootstrap-t, the sample counted in.
+    """Two-sided p of the mean against ``null``: twice the smaller tail.
 
-    See `tost`; NaN and refusals as in `bca_interval`.
+    Tails as of `tost`; NaN and refusals as in `mean_interval`.
     """
     below, above = _tails(values, null, null, draws, seed, strata)
     return float(np.minimum(1.0, 2 * np.minimum(below, above)))
@@ -227,7 +232,7 @@ def bootstrap_p(
 def sign_flip(values: np.ndarray, draws: int = 10_000, seed: int = 0) -> float:
     """Two-sided p of a mean of zero, by flipping the sign of whole cases (paired contrasts).
 
-    Exact where all flips are fewer than ``draws``. NaN where all values are alike; refusals as in `bca_interval`.
+    Exact where all flips are fewer than ``draws``. NaN where all values are alike; refusals as in `mean_interval`.
     """
     (values,) = _sample(values)
     if is_constant(values):
@@ -248,7 +253,7 @@ def permutation_p(values: np.ndarray, regressor: np.ndarray, draws: int = 10_000
     """Two-sided p of a slope of zero, by permuting the regressor over cases: exact where it says nothing of the values.
 
     All permutations where they are fewer than ``draws``. NaN where all values or all regressors are alike; refusals as
-    in `bca_interval`.
+    in `mean_interval`.
     """
     values, regressor = _sample(values, regressor)
     if is_constant(values) or is_constant(regressor):
@@ -270,7 +275,7 @@ def mcnemar_p(values: np.ndarray) -> float:
     """Exact two-sided p that as many cases change for the better as for the worse (McNemar 1947).
 
     A case counts by the sign of its value; cases without a change are left out. NaN where no case changes; refusals as
-    in `bca_interval`.
+    in `mean_interval`.
     """
     (values,) = _sample(values)
     better, worse = int((values > 0).sum()), int((values < 0).sum())
@@ -284,10 +289,11 @@ def tost(
 ) -> float:
     """p of two one-sided tests: a small p says the mean lies within +- ``smallest_effect``.
 
-    Each side is held against the distribution of t over resamples of the cases in place of Student's (bootstrap-t,
-    Efron and Tibshirani 1993, chapter 12.5): Student's rejects too often on the long side of skewed values.
+    Each side is held against the distribution of t over resamples of the cases (bootstrap-t, Efron and Tibshirani 1993,
+    chapter 12.5; the sample counted in) and against Student's, and the larger p is taken: Student's rejects too often
+    on the long side of skewed values, bootstrap-t where few cases hold most of the spread.
 
-    NaN where all values are alike inside their strata; refusals as in `bca_interval`, and a smallest effect that is not
+    NaN where all values are alike inside their strata; refusals as in `mean_interval`, and a smallest effect that is not
     positive.
     """
     if not smallest_effect > 0:
@@ -298,7 +304,7 @@ def tost(
 def _tails(
     values: np.ndarray, below: float, above: float, draws: int, seed: int, strata: np.ndarray | None
 ) -> tuple[float, float]:
-    """p of a mean that lies below a number, and of one that lies above another, by bootstrap-t."""
+    """p of a mean that lies below a number, and of one that lies above another."""
     spread, freedom = by_design(values, strata)
     if is_constant(spread):
         return np.nan, np.nan
@@ -319,7 +325,10 @@ def _tails(
     asked = (mean - np.array([below, above])) / error
     low, high = np.copysign(student_t.isf(student_t.sf(np.abs(asked), freedom), len(spread) - 1), asked)
     lower, upper = np.count_nonzero(drawn <= low), np.count_nonzero(drawn >= high)
-    return (1 + lower) / (draws + 1), (1 + upper) / (draws + 1)
+    resampled = (1 + np.array([lower, upper])) / (draws + 1)
+    student = student_t.cdf(asked[0], freedom), student_t.sf(asked[1], freedom)
+    lower, upper = np.maximum(resampled, student)
+    return float(lower), float(upper)
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:

@@ -12,7 +12,8 @@ What is then changed, case by case, sets the population's value of an estimand. 
     The same with the outcomes of the last step under the two orders. Where one outcome stands in both questions, as
     joint's last step does, all outcomes so tied change places among each other, and all nulls hold at once.
 ``difficulty_slope``
-    Null: difficulty is permuted over the cases drawn, so it says nothing about commitment, and the slope is 0. Effect
+    Null: difficulty is permuted over the cases drawn, so it says nothing about commitment, and the slope is 0. (It then
+    says nothing of other estimands either, so cases of such a data set are drawn whatever their difficulty.) Effect
     e: after that, cases commit later by a number of steps that is proportional to their difficulty and makes the
     population's slope e. (On each data set's own range of difficulties, as the estimand is.)
 ``sequentiality``, of an equivalence
@@ -93,10 +94,8 @@ def populations(datasets: Iterable[xr.Dataset]) -> dict[str, Features]:
     return dict(sorted(families.items()))
 
 
-def draw_cases(features: Features, count: int, rng: np.random.Generator) -> Features:
-    """Cases drawn with replacement inside each difficulty, the same ones in each experiment, under names of their own.
-
-    Difficulties take turns, as those of a run's cases do.
+def draw_cases(features: Features, count: int, rng: np.random.Generator, by_difficulty: bool = True) -> Features:
+    """Cases drawn with replacement, the same ones in each experiment, under names of their own.
 
     Parameters
     ----------
@@ -106,9 +105,12 @@ def draw_cases(features: Features, count: int, rng: np.random.Generator) -> Feat
         How many.
     rng : np.random.Generator
         Makes the draw.
+    by_difficulty : bool
+        Whether difficulties take turns, as those of a run's cases do, and cases are drawn inside each; else they are
+        drawn from all, as where difficulties are to say nothing.
     """
     first = next(iter(features.values()))
-    difficulty = first["difficulty"].values
+    difficulty = first["difficulty"].values if by_difficulty else np.zeros(first.sizes["case"])
     levels = np.unique(difficulty)
     index = np.array([rng.choice(np.flatnonzero(difficulty == levels[i % len(levels)])) for i in range(count)])
     # Names must differ: datasets of two experiments are paired by them.
@@ -334,6 +336,11 @@ def effect_value(claim: dict, features: Features, times: float) -> float | None:
     return float(null + sign * times * claim["smallest_effect"]["value"])
 
 
+def has_slopes(claims: Iterable[dict]) -> bool:
+    """Whether difficulties say nothing where all nulls hold at once: some confirmatory entry asks what they say."""
+    return any(claim["role"] == "confirmatory" and claim["estimand"] == "difficulty_slope" for claim in claims)
+
+
 def null_maker(claims: Sequence[dict], features: Features) -> Maker:
     """Makes the nulls of all confirmatory entries hold at once; controls are left as they were measured.
 
@@ -350,7 +357,7 @@ def null_maker(claims: Sequence[dict], features: Features) -> Maker:
         for claim in tested
         if claim["estimand"] == "sequentiality"
     }
-    sloped = any(claim["estimand"] == "difficulty_slope" for claim in tested)
+    sloped = has_slopes(claims)
 
     def make(drawn: Features, rng: np.random.Generator) -> Features:
         for group in groups:

@@ -3,7 +3,7 @@
 Rules (``config/claims.yaml`` says them in words, entry by entry):
 
 - The m confirmatory rows that are asked stand in one family at `ALPHA`, whether or not the data can answer them. Their
-  p-values are adjusted by Holm. Their *corrected intervals* are BCa intervals at 1 - `ALPHA` / m (1 - 2 `ALPHA` / m for
+  p-values are adjusted by Holm. Their *corrected intervals* are intervals at 1 - `ALPHA` / m (1 - 2 `ALPHA` / m for
   an equivalence, each bound of which is a test of its own), so that all m hold at once: what is shown to be absent is
   as safe as what is shown to be there.
 - A row is not tested where cases have no value and fewer than `LEAST_TESTED` have one.
@@ -476,7 +476,7 @@ def _test(claim: dict, measure: _Measure, seed: int, draws: int) -> _Measure:
     row, sample = measure.row, measure.sample
     if sample is None:
         return measure
-    low, high = inference.bca_interval(sample.parts, draws, seed, 1 - ALPHA, sample.strata)
+    low, high = inference.mean_interval(sample.parts, draws, seed, 1 - ALPHA, sample.strata)
     if not np.isfinite([low, high]).all():
         return _Measure(row | {"verdict": "inconclusive", "reason": "constant resamples"})
     p = p_value(claim, sample, seed, draws)
@@ -537,7 +537,7 @@ def _correct(measures: list[_Measure], table: pd.DataFrame, seed: int, draws: in
         if measure.sample is None:
             continue
         level = corrected_level(measure.row["direction"], len(adjusted))
-        interval = inference.bca_interval(measure.sample.parts, draws, seed, level, measure.sample.strata)
+        interval = inference.mean_interval(measure.sample.parts, draws, seed, level, measure.sample.strata)
         corrected["p_adjusted"][index] = p
         corrected["ci_low_corrected"][index], corrected["ci_high_corrected"][index] = interval
     return corrected

@@ -16,6 +16,7 @@ from chainofsteps.models.check import (
     MANIFEST,
     NETWORKS,
     TEMPORAL_FACTOR,
+    check_entry,
     check_fit,
     check_folder,
     factors_of,
@@ -517,6 +518,7 @@ def check_weights(path: str | Path, name: str) -> tuple[str, ...]:
     folder = Path(model["path"])
     hashes = read_manifest(folder, model["revision"])
     check_folder(folder, hashes)
+    check_entry(model)
     check_fit(folder, model["frames"], model["height"], model["width"])
     return (str(folder / MANIFEST), *(str(folder / name) for name in hashes))
 

@@ -158,6 +158,11 @@ def test_a_folder_is_held_to_the_entry_that_names_it(build_pipeline, tmp_path, f
             check_entry(model | changed)
         with pytest.raises(Refused, match=message), opened(model | changed):
             pytest.fail("was opened")
+    local = {key: value for key, value in model.items() if key not in ("hub", "form")}
+    check_entry(local)
+    if form == "single":  # beside an image encoder
+        with pytest.raises(Refused, match=rf"{tmp_path}: max_sequence_length: given 20; accepted: 512, since "):
+            check_entry(local | {"max_sequence_length": 20})
     (tmp_path / ORIGIN).unlink()
     with pytest.raises(Refused, match=r"hub\.json: origin: given None"):
         check_entry(model)

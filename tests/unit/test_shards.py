@@ -87,11 +87,6 @@ def intervening(folder, cases, entry, shards=None, number=0, counts=(COUNT, COUN
     return Job("run_intervention", folder, output, inputs, params, wildcards)
 
 
-def intervening_in_few(folder, cases, entry):
-    """Three cases of both worlds, a part each: as many parts as of `sampling`, for what is begun again many times."""
-    return intervening(folder, cases, entry, counts=(2, 1))
-
-
 def joined(folder, shards, schema, **videos):
     inputs = {"shards": [str(shard) for shard in shards]}
     job = Job("join_shards", folder, "joined.nc", inputs | {"videos": videos.get("videos", [])}, {"schema": schema}, {})
@@ -245,25 +240,40 @@ def test_every_form_and_precision_goes_through_both_scripts_in_shards(tmp_path, 
     assert not list(tmp_path.rglob("*.parts")) and not list(tmp_path.rglob("*.partial"))
 
 
-@pytest.mark.parametrize("make", [sampling, intervening_in_few])
-def test_a_job_killed_at_twenty_points_ends_with_the_same_bytes(tmp_path, cases, model, make):
+@pytest.mark.parametrize("kind", ["sampling", "intervening"])
+def test_shards_killed_at_twenty_points_end_with_the_same_bytes(tmp_path, cases, model, kind):
     entry = model("ti2v")
-    wanted = make(tmp_path / "whole", cases, entry).run().read_bytes()
-    assert make(tmp_path / "first", cases, entry).killed(parts=1)  # what starts such processes has started
+
+    def shards(folder):
+        if kind == "sampling":
+            bounds = shard_bounds(COUNT, len(SEEDS), BATCH, 2)
+            return [sampling(folder, cases, entry, each, f"shard_{each[0]}.nc") for each in bounds]
+        counts = (2, 1)  # a part each: as many as of the sampling, for what is begun again many times
+        bounds = share_out(sum(counts), 2)
+        return [intervening(folder, cases, entry, bounds, number, counts) for number in range(2)]
+
+    if kind == "sampling":
+        wanted, schema = sampling(tmp_path / "whole", cases, entry).run().read_bytes(), "trajectories"
+    else:
+        wanted, schema = intervening(tmp_path / "whole", cases, entry, counts=(2, 1)).run().read_bytes(), "erasure"
+    alone = [job.run().read_bytes() for job in shards(tmp_path / "alone")]
+    assert shards(tmp_path / "first")[-1].killed(parts=1)  # what starts such processes has started
     start = time.monotonic()
-    assert not make(tmp_path / "timed", cases, entry).killed()
+    assert not shards(tmp_path / "timed")[-1].killed()
     length = time.monotonic() - start
-    rng = np.random.default_rng(20260320)
-    job = make(tmp_path / "killed", cases, entry)
+    rng, jobs = np.random.default_rng(20260320), shards(tmp_path / "killed")
     kills = 0
     while kills < 20:
+        job, unbroken = jobs[kills % 2], alone[kills % 2]
         # Early enough that the job is seldom through before it is killed.
         if job.killed(rng.uniform(0.05, 1.0) * length):
             kills += 1
         else:
-            assert job.path.read_bytes() == wanted and not job.parts.exists()
+            assert job.path.read_bytes() == unbroken and not job.parts.exists()
             job.path.unlink()
-    assert job.run().read_bytes() == wanted and not job.parts.exists()
+    made = [job.path if job.path.exists() else job.run() for job in jobs]
+    assert [path.read_bytes() for path in made] == alone
+    assert joined(tmp_path, made, schema) == wanted and not list(tmp_path.rglob("killed/**/*.parts"))
 
 
 def test_a_part_that_a_killed_job_has_finished_is_not_made_again(tmp_path, cases, model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -174,20 +174,19 @@ def evaluations(pipe: WanImageToVideoPipeline, run: Run) -> int:
     return count_evaluations(run.streams, timetable(pipe, run.settings)) * passes
 
 
-def make_videos(
+def make_latents(
     pipe: WanImageToVideoPipeline,
     run: Run,
     observers: Sequence[Observer] = (),
     block_observers: Sequence[BlockObserver] = (),
     title: str = "",
-) -> tuple[torch.Tensor, np.ndarray]:
-    """Run the streams and decode the finished videos; arguments as `carry_out`.
+) -> torch.Tensor:
+    """Run the streams to their ends; arguments as `carry_out`.
 
     Returns
     -------
     Tensor, (stream, channel, latent_frame, row, col)
         Normalised latents.
-    ndarray of uint8, (stream, frame, y, x, channel)
     """
     with tqdm(desc=title, unit="step") as bar:
 
@@ -195,7 +194,7 @@ def make_videos(
             bar.total = total
             bar.update()
 
-        latents = sample(
+        return sample(
             pipe,
             run.streams,
             observers=observers,
@@ -203,7 +202,18 @@ def make_videos(
             progress=progress,
             **run.settings,
         )
-    return latents, decode(pipe, latents, run.settings["batch"])
+
+
+def videos_of(pipe: WanImageToVideoPipeline, run: Run, latents: torch.Tensor) -> Iterator[np.ndarray]:
+    """Decode finished videos as many at once as go through the network, so that no more of them are held.
+
+    Yields
+    ------
+    ndarray of uint8, (frame, y, x, channel)
+        Stream by stream.
+    """
+    for part in latents.split(run.settings["batch"]):
+        yield from decode(pipe, part, run.settings["batch"])
 
 
 def carry_out(
@@ -231,8 +241,9 @@ def carry_out(
     -------
     Outcome
     """
-    latents, videos = make_videos(pipe, run, observers, block_observers, title)
+    latents = make_latents(pipe, run, observers, block_observers, title)
     owners = [case for case in run.cases for _ in range(len(run.seeds) * len(run.arms))]
+    videos = videos_of(pipe, run, latents)
     readings = [case.read(video) for case, video in zip([*owners, *others], videos, strict=True)]
     plans = np.stack([reading.plan for reading in readings])
     inside = slice(len(owners))

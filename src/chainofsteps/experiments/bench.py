@@ -8,7 +8,7 @@ the videos of all of them would fill the memory.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,11 +20,12 @@ from chainofsteps.experiments.arms import (
     Arm,
     NoiseLevels,
     Run,
+    make_latents,
     make_run,
-    make_videos,
     own_evaluation,
     run_settings,
     timetable,
+    videos_of,
 )
 from chainofsteps.experiments.erasure import Propagation, erasure_arms, frame_change, others_lost
 from chainofsteps.experiments.orders import plan_runs
@@ -148,11 +149,15 @@ def intervene(
         planting, planted = plant_arms(settings["plant"], order, encode(pipe, truth[None], 1)[0], erasure["seed"])
         run, written = make_run([case], seeds, [*arms, *planting], loop), np.concatenate([erased, planted])
         propagation, levels = Propagation(run, free), NoiseLevels()
-        latents, videos = make_videos(pipe, run, [propagation, levels], title=case.case_id)
-        frames = np.stack([frame_agreement(video, truth, *grid) for video in videos]).reshape(*run.shape, -1)
+        latents = make_latents(pipe, run, [propagation, levels], title=case.case_id)
+        agreements, by_frame = [], []
+        for video in videos_of(pipe, run, latents):
+            agreements.append(video_agreement(video, truth, *grid))
+            by_frame.append(frame_agreement(video, truth, *grid))
+        frames = np.reshape(by_frame, (*run.shape, -1))
         parts.append(
             {
-                "agreement": _agreements(run, videos, truth, grid),
+                "agreement": np.reshape(agreements, run.shape),
                 "frame_agreement": frames,
                 "others_lost": others_lost(frames, written, order),
                 "dissimilarity": np.stack(propagation.biased, axis=-1),
@@ -170,7 +175,7 @@ def intervene(
         {name: (dims[name], _joined(parts, name)) for name in dims}
         | {
             "erased": (("arm", "step", "latent_frame"), written),
-            "side": (("arm", "frame"), _sides(run, written, videos.shape[1])),
+            "side": (("arm", "frame"), _sides(run, written, frames.shape[-1])),
             "sigma": levels.sigma,
         },
     )
@@ -206,12 +211,15 @@ def fewer_frames_and_steps(
     for case in given_cases(cases):
         truth = truth_of(case.case_id)
         runs = plan_runs(pipe, [case], model, settings, seeds, batch)
-        made = [make_videos(pipe, run, title=case.case_id)[1] for run in runs]
         columns: dict[str, list[np.ndarray]] = {"agreement": [], "clean_begins": []}
-        for run, videos in zip(runs, made, strict=True):
+        clean: list[np.ndarray] = []
+        for run in runs:
             frames = run.settings["frames"]
+            videos = list(videos_of(pipe, run, make_latents(pipe, run, title=case.case_id)))
+            clean = clean or videos
             columns["agreement"].append(_agreements(run, videos, truth[:frames], grid))
-            columns["clean_begins"].append(_agreements(run, made[0][:, :frames], truth[:frames], grid))
+            begins = [video[:frames] for video in clean]
+            columns["clean_begins"].append(_agreements(run, begins, truth[:frames], grid))
         parts.append({name: np.concatenate(column, axis=2) for name, column in columns.items()})
     whole = make_run(runs[0].cases, seeds, [arm for run in runs for arm in run.arms], runs[0].settings)
     variables = {name: (("case", "seed", "arm"), _joined(parts, name)) for name in parts[0]}
@@ -226,7 +234,7 @@ def _sides(run: Run, written: np.ndarray, frames: int) -> np.ndarray:
     return (sides * planted[:, None]).astype(np.int8)
 
 
-def _agreements(run: Run, videos: np.ndarray, truth: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+def _agreements(run: Run, videos: Sequence[np.ndarray], truth: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     return np.reshape([video_agreement(video, truth, *grid) for video in videos], run.shape)
 
 

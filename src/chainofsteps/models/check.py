@@ -84,7 +84,7 @@ def check_hashes(folder: str | Path, hashes: dict[str, str]) -> None:
 
 
 def check_entry(model: Mapping) -> None:
-    """Refuse a folder of the hub that is not what its entry says: of another commit, or with other networks.
+    """Refuse a model whose folder its entry does not fit; of the hub: one of another commit, or with other networks.
 
     Parameters
     ----------
@@ -98,8 +98,20 @@ def check_entry(model: Mapping) -> None:
         entry's form does not have; a form whose first frame is given where the entry's is not, or the other way round;
         a text length that is not the one a network beside an image encoder takes.
     """
-    if "hub" not in model:
-        return
+    if "hub" in model:
+        _check_hub_entry(model)
+    folder, length = Path(model["path"]), model["max_sequence_length"]
+    network = folder / next(name for name in NETWORKS if name in named_parts(folder)) / "config.json"
+    if _read_json(network).get("image_dim") is not None and length != IMAGE_CONTEXT_TEXT_LENGTH:
+        accepted = f"{IMAGE_CONTEXT_TEXT_LENGTH}, since {network} has an image_dim"
+        raise Refused(_name(model), "max_sequence_length", length, accepted)
+
+
+def _name(model: Mapping) -> str:
+    return model["hub"]["repository"] if "hub" in model else str(model["path"])
+
+
+def _check_hub_entry(model: Mapping) -> None:
     for folder, place in ((model["path"], model["hub"]), *((each["path"], each) for each in _lora(model))):
         wanted = {key: place[key] for key in ("repository", "commit")}
         if (origin := read_origin(folder)) != wanted:
@@ -112,11 +124,6 @@ def check_entry(model: Mapping) -> None:
     given_first = bool(_read_json(path).get("expand_timesteps", False))
     if given_first != (form == "ti2v"):
         raise Refused(path, "expand_timesteps", given_first, f"{form == 'ti2v'}, of form {form}")
-    network = path.parent / networks[0] / "config.json"
-    length = model["max_sequence_length"]
-    if _read_json(network).get("image_dim") is not None and length != IMAGE_CONTEXT_TEXT_LENGTH:
-        accepted = f"{IMAGE_CONTEXT_TEXT_LENGTH}, since {network} has an image_dim"
-        raise Refused(model["hub"]["repository"], "max_sequence_length", length, accepted)
 
 
 def _lora(model: Mapping) -> list[Mapping]:
@@ -191,7 +198,7 @@ def outline(model: Mapping) -> SimpleNamespace:
         index = _read_json(Path(model["path"]) / "model_index.json")
         ti2v, boundary = index.get("expand_timesteps", False), index.get("boundary_ratio")
     return SimpleNamespace(
-        name_or_path=model["hub"]["repository"] if "hub" in model else model["path"],
+        name_or_path=_name(model),
         vae_scale_factor_temporal=factors["temporal_factor"],
         vae_scale_factor_spatial=factors["spatial_factor"],
         transformer=SimpleNamespace(config=SimpleNamespace(patch_size=tuple(factors["patch_size"]))),

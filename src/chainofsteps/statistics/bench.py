@@ -16,7 +16,7 @@ from chainofsteps.refusal import NotMeasured, Refused
 from chainofsteps.statistics import estimands as of_worlds
 from chainofsteps.statistics import experiment_estimands as of_experiments
 from chainofsteps.statistics.estimands import GIVEN_FRAME
-from chainofsteps.statistics.inference import LEAST_CASES, mean_interval, is_constant
+from chainofsteps.statistics.inference import LEAST_CASES, is_constant, mean_interval
 
 ALL = "mean"  # in place of a case: the row of a mean and its interval
 PLANTED = "planted"

@@ -293,8 +293,8 @@ def tost(
     chapter 12.5; the sample counted in) and against Student's, and the larger p is taken: Student's rejects too often
     on the long side of skewed values, bootstrap-t where few cases hold most of the spread.
 
-    NaN where all values are alike inside their strata; refusals as in `mean_interval`, and a smallest effect that is not
-    positive.
+    NaN where all values are alike inside their strata; refusals as in `mean_interval`, and a smallest effect that is
+    not positive.
     """
     if not smallest_effect > 0:
         raise Refused("tost", "smallest_effect", smallest_effect, "a positive number")

@@ -12,15 +12,18 @@ import xarray as xr
 import yaml
 
 from chainofsteps import datasets, seeds, worlds
+from chainofsteps.experiments import arms as arms_module
 from chainofsteps.experiments.arms import (
     CLEAN,
     Outcome,
+    Run,
     cases_in,
     evaluations,
     join_worlds,
     make_run,
     own_evaluation,
     run_settings,
+    videos_of,
 )
 from chainofsteps.experiments.ensemble import best, picked, vote, windows_of
 from chainofsteps.experiments.erasure import erasure_arms, frame_change, others_lost
@@ -536,3 +539,18 @@ def test_settings_of_a_run_are_the_models_but_for_frames():
     model = model_of("ti2v")
     assert run_settings(model, "joint", 3, 5)["frames"] == 9
     assert run_settings(model, "joint", 3, 5, 5)["frames"] == 5
+
+
+def test_finished_videos_are_decoded_a_batch_at_a_time(monkeypatch):
+    """Of a case of a large model under all arms, the videos would fill the memory."""
+    decoded = []
+
+    def decode(pipe, latents, batch):
+        decoded.append(latents.flatten().tolist())
+        return latents.numpy()
+
+    monkeypatch.setattr(arms_module, "decode", decode)
+    videos = videos_of(None, Run([], [], [], [], {"batch": 4}), torch.arange(10.0)[:, None])
+    assert next(videos).item() == 0 and decoded == [[0, 1, 2, 3]]
+    assert [video.item() for video in videos] == list(range(1, 10))
+    assert decoded == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]

@@ -18,6 +18,7 @@ from chainofsteps.experiments.erasure import erasure_arms
 from chainofsteps.experiments.orders import plan_runs
 from chainofsteps.models.check import outline
 from chainofsteps.models.placement import check_memory, resident_gb
+from chainofsteps.refusal import Refused
 from chainofsteps.sampling.decode import needed_latents
 from chainofsteps.sampling.orders import decoded_frames, decoded_steps, kept_pictures
 from chainofsteps.sampling.parts import cases_a_batch
@@ -55,10 +56,11 @@ def plan_bench(model: Mapping, bench: Mapping) -> pd.DataFrame:
     Raises
     ------
     Refused
-        Weights that do not fit in the plan's memory; steps, frames or orders that the model does not have.
+        What does not fit in the plan's memory; steps, frames or orders that the model does not have.
     """
     if "hub" in model:
         check_memory(model, bench["plan"]["memory_gb"])
+        _check_activations(model, bench)
     cases, pipe = count_cases(bench), outline(model)
     rows = {}
     if "hub" in model:
@@ -95,6 +97,30 @@ def plan_bench(model: Mapping, bench: Mapping) -> pd.DataFrame:
     return plan.astype({"evaluations": int, "decoded": int}).rename_axis("made")
 
 
+def activations_gb(model: Mapping, batch: int) -> dict[str, float]:
+    """GB that each part holds at once beside its weights, for so many states; empty where the entry does not say.
+
+    Both guidance passes go through a network one after another, and videos through a sliced VAE.
+    """
+    given, placement = model.get("activations_gb", {}), model["placement"]
+    if not given:
+        return {}
+    videos = 1 if placement.get("vae_slicing", False) else batch
+    vae = given["vae_in_tiles" if placement["vae_tiling"] else "vae"]
+    return {"text_encoder": given["text_encoder"], "transformer": batch * given["transformer"], "vae": videos * vae}
+
+
+def _check_activations(model: Mapping, bench: Mapping) -> None:
+    memory, offload = bench["plan"]["memory_gb"], model["placement"]["offload"]
+    weights, activations = resident_gb(model)[offload], activations_gb(model, bench["batch"])
+    most = max(activations.values(), default=0.0)
+    if weights + most > memory:
+        part = max(activations, key=activations.get)
+        given = f"{memory:g} GB for {weights:.3g} GB of weights, offload {offload}, and {most:.3g} GB in the {part}"
+        cheaper = "placement.vae_tiling or a smaller batch" if part == "vae" else "a smaller batch"
+        raise Refused(model["hub"]["repository"], "memory", given, f"at least {weights + most:.3g} GB, or {cheaper}")
+
+
 def describe(model: Mapping, bench: Mapping) -> list[str]:
     """What stands under the table: cases, rates, and weights in memory by what is offloaded."""
     asked = bench["plan"]
@@ -104,6 +130,8 @@ def describe(model: Mapping, bench: Mapping) -> list[str]:
         sizes = ", ".join(f"{size:.1f} GB with offload {name}" for name, size in resident_gb(model).items())
         chosen = model["placement"]["offload"]
         lines.append(f"weights on the device at once: {sizes}; chosen: {chosen}, of {asked['memory_gb']:g} GB")
+        held = ", ".join(f"{part} {size:.3g} GB" for part, size in activations_gb(model, bench["batch"]).items())
+        lines.append(f"beside them, one part at a time, batch {bench['batch']}: {held or 'not known'}")
     if "lora" in model and "download_gb" not in model["lora"]:
         lines.append("the size of the LoRA weights is not known and not counted")
     return lines

@@ -13,6 +13,7 @@ from PIL import Image
 from chainofsteps import datasets
 from chainofsteps.readout import scorers
 from chainofsteps.readout.bench_scores import check_scorable, score_bench, score_table
+from chainofsteps.readout.control_videos import CONTROLS, TRUTH, control_videos, led_straight
 from chainofsteps.refusal import Refused
 from chainofsteps.videos import bench_cases
 from chainofsteps.videos.files import read_video
@@ -21,11 +22,11 @@ from tests.bench import write_bench
 from tests.scripts import Job
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("lmms_eval", "cv2"))
-WRONG = [name for name in scorers.CONTROLS if name != scorers.TRUTH]
+WRONG = [name for name in CONTROLS if name != TRUTH]
 
 
 def scored(**changes):
-    return {scorers.TRUTH: 0.9, **dict.fromkeys(WRONG, 0.4)} | changes
+    return {TRUTH: 0.9, **dict.fromkeys(WRONG, 0.4)} | changes
 
 
 @pytest.mark.parametrize(
@@ -54,13 +55,13 @@ def test_one_control_that_fails_is_enough(control, score):
 
 def test_a_truth_that_was_not_scored_is_no_evidence():
     assert not scorers.is_evidence(scored(ground_truth=None))
-    assert not scorers.is_evidence({scorers.TRUTH: 1.0})
+    assert not scorers.is_evidence({TRUTH: 1.0})
 
 
 def test_controls_are_what_they_are_called():
     truth = np.arange(5, dtype=np.uint8)[:, None, None, None].repeat(3, 3) * 50
-    made = scorers.control_videos(truth)
-    assert tuple(made) == scorers.CONTROLS
+    made = control_videos(truth)
+    assert tuple(made) == CONTROLS
     shown = {name: video[:, 0, 0, 0].tolist() for name, video in made.items()}
     assert shown == {
         "ground_truth": [0, 50, 100, 150, 200],
@@ -68,8 +69,41 @@ def test_controls_are_what_they_are_called():
         "reversed": [200, 150, 100, 50, 0],
         "jump": [0, 200, 200, 200, 200],
         "cross_fade": [0, 50, 100, 150, 200],
+        "wall_cut": [0, 50, 100, 150, 200],  # nothing stands out from what rests
     }
     assert all(video.dtype == np.uint8 and video.shape == truth.shape for video in made.values())
+
+
+def walk(places, size=3):
+    """A white square at (y, x) on grey, frame by frame; a black wall between its first and its last place."""
+    video = np.full((len(places), 24, 24, 3), 128, np.uint8)
+    video[:, :16, 11:13] = 0
+    for frame, (y, x) in zip(video, places, strict=True):
+        frame[y : y + size, x : x + size] = 255
+    return video
+
+
+AROUND = [(2, 3), (8, 3), (18, 3), (18, 10), (18, 17), (8, 17), (2, 17)]
+
+
+def test_what_moves_is_led_through_the_wall():
+    truth = walk(AROUND)
+    straight = led_straight(truth)
+    assert (straight[0] == truth[0]).all() and (straight[-1] == truth[-1]).all()
+    seen = [np.argwhere((frame == 255).all(-1)).mean(0) - 1 for frame in straight]
+    assert np.array(seen) == pytest.approx(np.linspace(AROUND[0], AROUND[-1], len(AROUND)), abs=0.5)
+    assert all((frame == 255).all(-1).sum() == 9 for frame in straight)  # one square, and no other
+    wall = (truth[0] == 0).all(-1)
+    assert ((straight[3] == 255).all(-1) & wall).any() and not ((truth == 255).all(-1) & wall).any()
+    assert (control_videos(truth)["wall_cut"] == straight).all()
+
+
+@pytest.mark.parametrize("places", [[(18, x) for x in range(2, 20, 3)], [(18, 4)] * 6])
+def test_what_goes_straight_or_rests_is_not_led_otherwise(places):
+    """It would be the ground truth again, above which no score can lie."""
+    truth = walk(places)
+    assert led_straight(truth) is None
+    assert (control_videos(truth)["wall_cut"] == control_videos(truth)["cross_fade"]).all()
 
 
 @pytest.fixture
@@ -85,15 +119,13 @@ def bench(tmp_path):
 
 
 def by_motion(task: str, video: Path, folder: Path, metric: str) -> float | None:
-    """A scorer of files that fails at one task: 1 where the end is right and was walked to; its blend is blind."""
+    """A scorer of files that fails at one task: 1 where it moves as the ground truth does; its blend is blind."""
     if task.startswith("G-1_"):
         return None
     if metric == "blend":
         return 0.5
-    frames = read_video(video)[0].astype(float)
-    moved = np.abs(np.diff(frames, axis=0)).max((1, 2, 3)) > 100
-    right = np.abs(frames[-1] - read_video(folder / "ground_truth.mp4")[0][-1]).max() < 60
-    return float(right and moved.sum() > 2)
+    frames, truth = (read_video(path)[0].astype(float) for path in (video, folder / "ground_truth.mp4"))
+    return float(np.abs(frames - truth).max() < 60)
 
 
 def test_a_table_marks_scores_whose_controls_fail(bench, tmp_path):

@@ -10,7 +10,8 @@ import pandas as pd
 import xarray as xr
 
 from chainofsteps import datasets
-from chainofsteps.readout.scorers import CONTROLS, METRICS, TRUTH, Scorers, control_videos, is_evidence
+from chainofsteps.readout.control_videos import CONTROLS, TRUTH, control_videos
+from chainofsteps.readout.scorers import METRICS, Scorers, is_evidence
 from chainofsteps.refusal import Refused
 from chainofsteps.videos.bench_cases import resized, unchanged_case, video_name
 from chainofsteps.videos.files import read_video, write_video

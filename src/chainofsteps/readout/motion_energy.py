@@ -82,13 +82,17 @@ def count_candidates(picture: np.ndarray, background: np.ndarray) -> int:
     picture, background : ndarray of uint8, (y, x, channel)
         A frame of a clean estimate, and `background_of` the finished video.
     """
+    return len(candidate_regions(picture, background))
+
+
+def candidate_regions(picture: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Where each thing stands that `count_candidates` counts, bool (thing, y, x), the largest first."""
     differs = np.abs(picture.astype(np.int16) - background.astype(np.int16)).max(-1)
     stands_out = differs > STANDS_OUT * 255
     labels, count = ndimage.label(stands_out, structure=np.ones((3, 3)))
-    if not count:
-        return 0
-    areas = ndimage.sum_labels(stands_out, labels, np.arange(1, count + 1))
-    return int((areas >= max(1, LEAST_AREA * stands_out.size)).sum())
+    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    large = np.flatnonzero(areas >= max(1, LEAST_AREA * stands_out.size))
+    return labels == 1 + large[np.argsort(-areas[large], kind="stable")][:, None, None]
 
 
 def motion_features(

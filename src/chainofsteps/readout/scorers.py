@@ -16,12 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from chainofsteps.readout.control_videos import CONTROLS, TRUTH
 from chainofsteps.refusal import Refused
 
 WHEEL, VERSION = "lmms-eval", "0.7.3"
 METRICS = {"task": True, "blend": False}  # the task's rule alone?
-TRUTH = "ground_truth"
-CONTROLS = (TRUTH, "static", "reversed", "jump", "cross_fade")
 _PLACE = ("tasks", "vbvr", "vbvr_bench")
 _INSTALL = "`make scorers` (docs/vbvr.md)"
 
@@ -87,32 +86,6 @@ def find_scorers() -> Scorers:
 def score_in(result: Mapping) -> float | None:
     """The score in a scorer's answer, 0 to 1; None where it is no number, or failed, which scorers take for 0."""
     return None if "error" in result or np.isnan(result["score"]) else float(np.clip(result["score"], 0, 1))
-
-
-def control_videos(truth: np.ndarray) -> dict[str, np.ndarray]:
-    """Videos of a case whose worth is known: the ground truth, and four that solve nothing.
-
-    Walls are not known here, so that nothing can be led through them: in ``cross_fade`` the last frame comes through
-    the first, whatever stands between.
-
-    Parameters
-    ----------
-    truth : ndarray of uint8, (frame, y, x, channel)
-
-    Returns
-    -------
-    dict
-        By `CONTROLS`.
-    """
-    first, last, count = truth[:1], truth[-1:], len(truth)
-    share = np.linspace(0, 1, count, dtype=np.float32)[:, None, None, None]
-    return {
-        TRUTH: truth,
-        "static": first.repeat(count, 0),
-        "reversed": truth[::-1],
-        "jump": np.concatenate([first, last.repeat(count - 1, 0)]),
-        "cross_fade": ((1 - share) * first + share * last).round().astype(np.uint8),
-    }
 
 
 def is_evidence(scores: Mapping[str, float | None]) -> bool:

@@ -4,9 +4,9 @@
 
 Each part has its real size (its parameters are held against config/models.yaml) and goes through one call at its
 entry's shapes, in its entry's precision, under torch's FakeTensorMode: shapes and lifetimes are real, numbers are not
-computed. Counted is the highest sum of storages that are alive, without weights and what is given. Attention is the
-fused kernel of a CPU, which holds no matrix of scores; what kernels of a GPU take for themselves (workspaces of
-convolutions and products), and what its allocator loses between pieces, comes on top.
+computed. Counted is the highest sum of storages that are alive, without weights; what a part is given counts once it is
+used. Attention is the fused kernel of a CPU, which holds no matrix of scores; what kernels of a GPU take for themselves
+(workspaces of convolutions and products), and what its allocator loses between pieces, comes on top.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Alive(TorchDispatchMode):
 
 
 def count(module: torch.nn.Module, call: Callable[[], object]) -> float:
-    """GB that are alive at once beside a module's weights and what it is given, at their most."""
+    """GB that are alive at once beside a module's weights, at their most; what it is given counts once it is used."""
     with torch.no_grad(), (alive := Alive()):
         # A view of a weight is a storage that computing has not made.
         for each in (*module.parameters(), *module.buffers()):

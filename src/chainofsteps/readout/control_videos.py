@@ -1,20 +1,21 @@
-"""Videos of a case of a bench whose worth is known: its ground truth, and others that solve nothing."""
+"""Videos of a case of a bench whose worth is known: its ground truth, and others that do not do what it does."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from chainofsteps.readout.motion_energy import background_of, candidate_regions
+from chainofsteps.readout.motion_energy import background_of, largest_candidate
 
 TRUTH = "ground_truth"
 CONTROLS = (TRUTH, "static", "reversed", "jump", "cross_fade", "wall_cut")
 
 
 def control_videos(truth: np.ndarray) -> dict[str, np.ndarray]:
-    """The ground truth, and five that solve nothing, though three of them end as it does.
+    """The ground truth, and five that do not go its way, though three of them end as it does.
 
     In ``cross_fade`` the last frame comes through the first, whatever stands between. In ``wall_cut`` what moves goes
     straight to where it ends, through walls and all (`led_straight`); where nothing does, it is the cross-fade again.
+    Where no wall stands in its way it may be right, and a scorer that says so is held to be blind.
 
     Parameters
     ----------
@@ -56,13 +57,14 @@ def led_straight(truth: np.ndarray) -> np.ndarray | None:
         no frame further from the straight way than half of its own extent.
     """
     background = background_of(truth)
-    things = [candidate_regions(frame, background)[:1] for frame in truth]
-    if not (len(things[0]) and len(things[-1])):
+    mover = largest_candidate(truth[0], background)
+    things = (largest_candidate(frame, background) for frame in truth)
+    places = [None if thing is None else thing.mean(0) for thing in things]
+    start, end = places[0], places[-1]
+    if start is None or end is None:
         return None
-    mover = np.argwhere(things[0][0])
-    start, end = mover.mean(0), np.argwhere(things[-1][0]).mean(0)
     way = np.linspace(start, end, len(truth))
-    places = [np.argwhere(thing[0]).mean(0) for thing in things if len(thing)]
+    places = [place for place in places if place is not None]
     if max(_distance(place, start, end) for place in places) <= np.ptp(mover, axis=0).max() / 2:
         return None
     straight = background[None].repeat(len(truth), 0)

@@ -82,17 +82,24 @@ def count_candidates(picture: np.ndarray, background: np.ndarray) -> int:
     picture, background : ndarray of uint8, (y, x, channel)
         A frame of a clean estimate, and `background_of` the finished video.
     """
-    return len(candidate_regions(picture, background))
+    _, numbers = _candidates(picture, background)
+    return len(numbers)
 
 
-def candidate_regions(picture: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """Where each thing stands that `count_candidates` counts, bool (thing, y, x), the largest first."""
+def largest_candidate(picture: np.ndarray, background: np.ndarray) -> np.ndarray | None:
+    """Pixels (pixel, 2), as (y, x), of the largest thing that `count_candidates` counts; None where it counts none."""
+    labels, numbers = _candidates(picture, background)
+    return np.argwhere(labels == numbers[0]) if len(numbers) else None
+
+
+def _candidates(picture: np.ndarray, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (y, x) of regions that stand out, and the numbers of those that are large enough, the largest first."""
     differs = np.abs(picture.astype(np.int16) - background.astype(np.int16)).max(-1)
     stands_out = differs > STANDS_OUT * 255
     labels, count = ndimage.label(stands_out, structure=np.ones((3, 3)))
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     large = np.flatnonzero(areas >= max(1, LEAST_AREA * stands_out.size))
-    return labels == 1 + large[np.argsort(-areas[large], kind="stable")][:, None, None]
+    return labels, 1 + large[np.argsort(-areas[large], kind="stable")]
 
 
 def motion_features(

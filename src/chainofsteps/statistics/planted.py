@@ -387,7 +387,7 @@ def effect_maker(claim: dict, features: Features, times: float) -> Maker | None:
         return None if shift is None else lambda drawn, rng: drawn | {name: delay(drawn[name], shift, rng)}
     if claim["estimand"] == "difficulty_slope":
         steps = solve_delay(features[name], target)
-        return None if steps is None else _slope_maker(name, steps, features[name])
+        return None if steps is None else _slope_maker(name, steps)
     low, high = _places(claim)
     right = (_outcomes(features, (low, high)) == 1).mean(axis=2)
     size = np.abs(right[1] - right[0]).mean()
@@ -397,10 +397,10 @@ def effect_maker(claim: dict, features: Features, times: float) -> Maker | None:
     return lambda drawn, rng: favour(drawn, low, high, chance, rng)
 
 
-def _slope_maker(name: str, steps: float, population: xr.Dataset) -> Maker:
+def _slope_maker(name: str, steps: float) -> Maker:
     def make(drawn: Features, rng: np.random.Generator) -> Features:
         drawn = permute_difficulty(drawn, rng)
-        shift = _case_delay(steps, _hardness(drawn[name], population))
+        shift = _case_delay(steps, _hardness(drawn[name], drawn[name]))  # on its own range, as the estimand is
         return drawn | {name: delay(drawn[name], shift[:, None, None], rng)}
 
     return make

@@ -115,8 +115,8 @@ a.anchor-link, .jp-OutputPrompt, .prompt { display: none; }
 .matrix .is-unit { width: 5%; }
 .matrix .is-n { width: 4rem; }
 .matrix .is-controls { width: 8%; }
-.table .matrix td[data-label="paper"] { font-size: .65rem; white-space: normal; }
-.table .matrix td[data-label="n"], .table .matrix td[data-label="controls"] { white-space: normal; }
+.table .matrix td[data-label="paper"], .table .matrix td[data-label="n"], .table .matrix td[data-label="controls"] {
+  font-size: .65rem; white-space: normal; }
 .words { font-size: .75rem; margin: .2rem 0; max-width: none; }
 .words > span { margin-right: 1em; }
 /* Where a family has a narrow column its verdict is a sign and a colour; the word is there for who listens. */

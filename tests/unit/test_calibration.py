@@ -229,6 +229,14 @@ def test_an_effect_has_its_size(maze, claim, size):
         assert near(means_of(maker, claim, maze), wanted)
 
 
+def test_a_slope_is_of_a_data_sets_own_range_of_difficulties(maze):
+    """Where the hardest were not drawn, too: the estimand knows no others."""
+    claim, hardest = BY_ID["E13_difficulty_joint"], maze["joint"]["difficulty"].max()
+    drawn = {name: dataset.isel(case=(dataset["difficulty"] < hardest).values) for name, dataset in maze.items()}
+    slopes = means_of(planted.effect_maker(claim, maze, 2), claim, drawn, times=100)
+    assert near(slopes, planted.effect_value(claim, maze, 2))
+
+
 def test_an_effect_that_the_cases_cannot_have_is_left_out(maze):
     alike = {name: dataset.assign(correct=dataset["correct"] * 0 + 1) for name, dataset in maze.items()}
     assert planted.effect_maker(BY_ID["E0_gain"], alike, 1) is None

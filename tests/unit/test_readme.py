@@ -48,7 +48,7 @@ NUMBERS = [
 RANGES = [
     (r"In shuffled turns commitment \((\S+) to (\S+)\)", "E1_shuffled"),
     (r"In shuffled turns .* damage \((\S+) to (\S+)\)", "E4_shuffled"),
-    (r"In shuffled turns .* planted plans hardly do \((\S+) to (\S+), both", "E5_shuffled"),
+    (r"In shuffled turns .* planted plans lean forward in \*largest_tie\* \((\S+) to (\S+), both", "E5_shuffled"),
 ]
 # Words of the README with a verdict in brackets, and the entry that it is of.
 WORDS = [

@@ -25,7 +25,7 @@ from chainofsteps.sampling.parts import cases_a_batch
 
 TOTAL = "total"
 _ANY = GivenCase("any", 0, "", np.zeros((1, 1, 3), np.uint8))
-_BYTES_OF_PIXEL = 4  # of a channel of a decoded picture, in float32
+_BYTES_OF_CHANNEL = 4  # of a decoded pixel, in float32
 _BYTES, _VARIABLES = 8, 8  # of a number, and over steps or frames of a stream, at most
 
 
@@ -107,7 +107,7 @@ def activations_gb(model: Mapping, batch: int) -> dict[str, float]:
     if not given:
         return {}
     vae = given["vae_in_tiles" if placement["vae_tiling"] else "vae"]
-    video = math.prod(model[side] for side in ("frames", "height", "width")) * 3 * _BYTES_OF_PIXEL / 1e9
+    video = math.prod(model[side] for side in ("frames", "height", "width")) * 3 * _BYTES_OF_CHANNEL / 1e9
     sliced = placement.get("vae_slicing", False)  # one video at a time, while those before it wait
     held = vae + (batch - 1) * video if sliced else batch * vae
     return {"text_encoder": given["text_encoder"], "transformer": batch * given["transformer"], "vae": held}

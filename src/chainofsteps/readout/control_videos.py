@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from chainofsteps.readout.motion_energy import background_of, largest_candidate
@@ -58,8 +60,8 @@ def led_straight(truth: np.ndarray) -> np.ndarray | None:
     """
     background = background_of(truth)
     mover = largest_candidate(truth[0], background)
-    things = (largest_candidate(frame, background) for frame in truth)
-    places = [None if thing is None else thing.mean(0) for thing in things]
+    others = (largest_candidate(frame, background) for frame in truth[1:])
+    places = [None if thing is None else thing.mean(0) for thing in itertools.chain([mover], others)]
     start, end = places[0], places[-1]
     if start is None or end is None:
         return None
